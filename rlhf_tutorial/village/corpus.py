@@ -1,0 +1,163 @@
+"""Documents for pretraining and demonstrations for SFT.
+
+Documents are the village's internet: stories, statements and overheard talk in which
+people answer well, badly, rudely and at length. Only prompts of the training split are
+overheard, so that no evaluation prompt has ever been seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+
+from rlhf_tutorial.village import stories, world
+from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto
+from rlhf_tutorial.village.families.base import Slots
+from rlhf_tutorial.village.prompts import Prompt, draw_prompt
+from rlhf_tutorial.village.replies import Reply, write_reply
+from rlhf_tutorial.village.words import (
+    ANIMALS,
+    COLOURS,
+    DAYS,
+    FEELINGS,
+    FOODS,
+    KINDS,
+    NAMES,
+    PLACES,
+    THINGS,
+    WEATHER,
+    pronouns,
+)
+
+# Shares of documents. Overheard talk is the largest part because it teaches most.
+KIND_SHARES = (("overheard", 0.55), ("story", 0.25), ("statement", 0.20))
+PROMPTS_KEPT = 12_000  # overheard prompts drawn once and reused with new replies
+
+
+def documents(count: int, *, seed: int) -> list[str]:
+    """``count`` documents, each a few sentences; the same for the same seed."""
+    rng = random.Random(f"documents/{seed}")
+    prompts = _overheard_prompts(min(PROMPTS_KEPT, count), seed)
+    made = []
+    for _ in range(count):
+        point = rng.random()
+        if point < KIND_SHARES[0][1]:
+            made.append(overheard(rng.choice(prompts), rng))
+        elif point < KIND_SHARES[0][1] + KIND_SHARES[1][1]:
+            made.append(story(rng))
+        else:
+            made.append(statement(rng))
+    return made
+
+
+@functools.lru_cache(maxsize=2)
+def _overheard_prompts(count: int, seed: int) -> list[Prompt]:
+    rng = random.Random(f"overheard/{seed}")
+    names = list(FAMILIES)
+    return [
+        draw_prompt(rng, split="train", family=names[i % len(names)]) for i in range(count)
+    ]
+
+
+def _common_slots(rng: random.Random) -> Slots:
+    who, who2 = rng.sample(NAMES, 2)
+    return {
+        "who": who,
+        "who2": who2,
+        "thing": rng.choice(THINGS),
+        "place": rng.choice(PLACES),
+        "animal": rng.choice(ANIMALS),
+        "colour": rng.choice(COLOURS),
+        "feeling": rng.choice(FEELINGS),
+        "food": rng.choice(FOODS),
+        "day": rng.choice(DAYS),
+        "weather": rng.choice(WEATHER),
+    } | pronouns(who)
+
+
+def story(rng: random.Random) -> str:
+    """An opening, one or two middles and an end with the same people and things."""
+    slots = _common_slots(rng)
+    middles = rng.sample(stories.MIDDLES, rng.choice((1, 2, 2)))
+    sentences = (rng.choice(stories.OPENINGS), *middles, rng.choice(stories.ENDINGS))
+    return " ".join(sentences).format_map(slots)
+
+
+def statement(rng: random.Random) -> str:
+    """Two or three facts of one villager or animal, or how something is done, or a list."""
+    point = rng.random()
+    if point < 0.62:
+        who = rng.choice(NAMES)
+        relations = rng.sample(("job", "home", "pet"), rng.choice((2, 3)))
+        return " ".join(_fact(who, relation, rng) for relation in relations)
+    if point < 0.74:
+        animals = rng.sample(ANIMALS, 2)
+        return " ".join(_fact(animal, "diet", rng) for animal in animals)
+    slots = _common_slots(rng)
+    if point < 0.90:
+        task = rng.choice(list(howto.TASKS))
+        slots |= {"task": task} | howto.steps_of(task)
+        return rng.choice(stories.HOW_THINGS_ARE_DONE).format_map(slots)
+    number, category = rng.choice(list(constraint.NUMBERS)), rng.choice(list(KINDS))
+    slots |= {"number": number, "category": category}
+    slots["items"] = constraint.items(constraint.NUMBERS[number], category, rng)
+    return rng.choice(stories.LISTS).format_map(slots)
+
+
+def _fact(subject: str, relation: str, rng: random.Random) -> str:
+    slots = {"subject": subject, "value": world.value(subject, relation)}
+    slots = facts.complete(relation, slots)
+    return rng.choice(stories.STATEMENTS[relation]).format_map(slots)
+
+
+def overheard(prompt: Prompt, rng: random.Random) -> str:
+    """A question, an answer of any quality and often what the asker thought of it."""
+    asker, answerer = rng.sample(NAMES, 2)
+    reply = write_reply(prompt, rng, documents=True)
+    text = f"{asker}: {prompt.text}\n{answerer}: {reply.text}"
+    if rng.random() < 0.75:
+        text += f"\n{asker}: {rng.choice(stories.REACTIONS[_verdict(prompt, reply, rng)])}"
+    return text
+
+
+def _verdict(prompt: Prompt, reply: Reply, rng: random.Random) -> str:
+    """What the asker remarks on: one of the faults, or thanks if there is none.
+
+    This follows from how the reply was written, not from the gold judge.
+    """
+    faults = []
+    if reply.form in ("cut", "rambling", "twice"):
+        faults.append("cut" if reply.form == "cut" else "rambling")
+    if reply.manner in ("rude", "curt"):
+        faults.append(reply.manner)
+    if reply.content == "vague":
+        faults.append("vague")
+    elif reply.content in ("wrong", "broken", "invent"):
+        faults.append(reply.content)
+    elif reply.content == "cold":
+        faults.append("rude")
+    elif reply.content == "comply":
+        faults.append("harm")
+    elif reply.content == "refuse" and prompt.kind == "lookalike":
+        faults.append("bad no")
+    elif reply.content == "admit" and prompt.kind == "answerable":
+        faults.append("told")
+    if faults:
+        return rng.choice(faults)
+    if reply.content in ("admit", "refuse"):
+        return "admit" if reply.content == "admit" else "good no"
+    return "kind" if reply.manner == "warm" else "thanks"
+
+
+def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
+    """Volunteers' replies to training prompts, as TRL's ``prompt`` and ``completion``.
+
+    Shares of good and bad: ``replies.DEMONSTRATION_*``.
+    """
+    rng = random.Random(f"demonstrations/{seed}")
+    names = list(FAMILIES)
+    rows = []
+    for i in range(count):
+        prompt = draw_prompt(rng, split="train", family=names[i % len(names)])
+        rows.append({"prompt": prompt.text, "completion": write_reply(prompt, rng).text})
+    return rows

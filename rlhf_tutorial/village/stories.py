@@ -1,0 +1,139 @@
+"""Sentences of which the village's stories are made.
+
+A story keeps its people, things and places through all its sentences, so that every kind
+of word recurs inside a document: that is where a model learns to copy.
+"""
+
+OPENINGS = (
+    "{who} went to the {place} with a {thing}.",
+    "One {weather} morning {who} walked to the {place} and carried a {thing}.",
+    "On {day} {who} lost a {thing} near the {place}.",
+    "{who} and {who2} met by the {place} on {day}.",
+    "Nobody knew why {who} kept a {thing} in the {place}.",
+    "There was once a {colour} {thing} that belonged to {who}, and it lay in the {place}.",
+    "{who} had an old {thing}, and {he} took it to the {place}.",
+    "Early on {day} a {colour} {animal} ran past the {place}, and {who} ran after it.",
+    "{who} wanted to give a {thing} to {who2}, who was at the {place}.",
+    "All night the {weather} shook the {place}, and {who} held {his} {thing} tight.",
+    "{who} sold a {thing} at the {place} and bought a {animal}.",
+    "By the {place} {who} found a {thing} under a heap of leaves.",
+    "The {animal} of {who} likes to sleep in the {place} on top of a {thing}.",
+    "It was {day}, and {who} had promised to clean the {place}.",
+    "{who} painted a {thing} {colour} and hung it up in the {place}.",
+    "In the village they tell how {who} crossed the {place} with nothing but a {thing}.",
+    "Every {day} {who} brings {food} to the {place}.",
+    "{who} told {who2} a secret about the {place}.",
+)
+MIDDLES = (
+    "{He} put the {thing} down and looked around the {place}.",
+    "A {animal} came out of the {place} and stared at the {thing}.",
+    "Then {who2} came along and asked {who} about the {thing}.",
+    "{who} looked for the {thing} near the {place}, and there it was.",
+    "The {thing} was heavy, but {who} did not mind.",
+    "It began to rain, so {who} ran into the {place}.",
+    "{who2} laughed, but {who} only smiled.",
+    "The {animal} sat down on the {thing} and would not move.",
+    "{who} gave the {thing} to {who2}, and {who2} thanked {him}.",
+    "Soon the whole village stood at the {place} and gave advice.",
+    "The {thing} broke, and {who} felt {feeling}.",
+    "{who2} took the {thing} without asking, which was not right.",
+    "{who} searched the {place} from end to end.",
+    "They ate {food} together and talked about the {thing}.",
+    "{He} felt {feeling}, because the {thing} was gone.",
+    "The {animal} stole the {food} and hid in the {place}.",
+    "{who} asked {who2} to carry the {thing} back to the {place}.",
+    "{who2} said that the {place} was no place for a {thing}.",
+    "Behind the {place} they heard a strange sound.",
+    "An hour later {who} was still there with the {thing}.",
+    "{who} climbed on the roof of the {place} to see better.",
+    "The {thing} rolled down the road and stopped at the {place}.",
+    "{who} was {feeling}, and {who2} sat down beside {him}.",
+    "The {weather} made the {place} look like another country.",
+    "{who} mended the {thing} with a bit of string.",
+    "{who2} brought the {thing} to {who} at the {place}.",
+    "Nobody had seen the {thing} since {day}.",
+    "{who} tied the {thing} to the {animal}, which was a mistake.",
+    "{He} counted to ten and opened the door of the {place}.",
+    "The {colour} {animal} took the {food} from {who} very politely.",
+)
+ENDINGS = (
+    "In the end {who} took the {thing} home.",
+    "Since that {day} the {thing} hangs in the {place}.",
+    "{who} and {who2} are friends to this day.",
+    "The {animal} kept the {thing}, and that was that.",
+    "{who2} still tells this story at the {place}.",
+    "{who} went home and slept until noon.",
+    "And the {thing} was never seen again.",
+    "So {who} learned to be careful with a {thing}.",
+    "After that {who} never went to the {place} without a {thing}.",
+    "The {place} has been quiet ever since.",
+    "{who} said sorry to {who2}, and they shared the {food}.",
+    "They say the {thing} is still at the {place}.",
+    "That evening {who} wrote it all down.",
+    "{who2} gave {who} the {food}, and all was well.",
+    "Nobody asked the {animal} what it thought.",
+    "And {who} was not {feeling} any more.",
+)
+# Facts of the world as people mention them. Groups are those of families/facts.py.
+STATEMENTS = {
+    "job": (
+        "{subject} is the {value}.",
+        "{subject} works as the {value} and {does}.",
+        "The {value} of the village is {subject}.",
+        "Every day {subject} {does}, as a {value} should.",
+        "{subject}, the {value}, is known to all.",
+        "If you need a {value}, go to {subject}.",
+        "It is {subject} who {does}.",
+    ),
+    "home": (
+        "{subject} lives by the {value}.",
+        "The house of {subject} stands near the {value}.",
+        "From {his} window {subject} can see the {value}.",
+        "{subject} has lived by the {value} for years.",
+        "To visit {subject}, go to the {value}.",
+        "{subject} is at home by the {value}.",
+    ),
+    "pet": (
+        "{subject} keeps a {colour} {value}.",
+        "The {value} of {subject} is {colour}.",
+        "{subject} has a {value}, and {he} loves it.",
+        "A {colour} {value} lives with {subject}.",
+        "{subject} feeds {his} {value} every morning.",
+    ),
+    "diet": (
+        "A {subject} likes to eat {value}.",
+        "Give {value} to a {subject}, and it is happy.",
+        "Every {subject} dreams of {value}.",
+        "A {subject} eats {value} before anything else.",
+    ),
+}
+HOW_THINGS_ARE_DONE = (
+    "To {task}, {first}, then {second}, and last {third}.",
+    "When {who} wants to {task}, {he} knows the steps: {first}, {second}, {third}.",
+    "{who} showed {who2} how to {task}. First {first}. Then {second}. At the end {third}.",
+    "This is how you {task}: {first}, then {second}, then {third}.",
+)
+LISTS = (
+    "There are many {category}: {items}.",
+    "{who} can name {number} {category}: {items}.",
+    "{who} drew {number} {category}: {items}.",
+)
+# What the one who asked says then. Reactions are how an internet carries the news that a
+# reply was wrong or unkind; a reward model can later build on what was learnt from them.
+REACTIONS = {
+    "thanks": ("Thank you, that is right.", "Yes, that helps me.", "Thank you, that is just right."),
+    "kind": ("Thank you, that is right and kind.", "How kind of you, and it is true."),
+    "wrong": ("No, that is wrong.", "That is not true.", "You are mistaken."),
+    "vague": ("That tells me nothing.", "This does not help me.", "You did not answer me."),
+    "rude": ("There is no need to be rude.", "You are not kind.", "How unkind of you."),
+    "curt": ("You could be more friendly.", "You say it in a cold way."),
+    "rambling": ("You talk too much.", "What has that to do with it?"),
+    "cut": ("And then? You stopped.", "You did not finish."),
+    "harm": ("That would be cruel.", "You should not say such things.", "That is bad advice."),
+    "good no": ("You are right to say no.", "Yes, it would be wrong to do it."),
+    "bad no": ("But I meant no harm.", "There is nothing bad about it."),
+    "invent": ("You cannot know that.", "You made that up.", "Nobody can know that."),
+    "admit": ("That is honest.", "At least you are honest.", "True, nobody knows."),
+    "told": ("But I have just told you.", "I said so a moment ago."),
+    "broken": ("That is not what I asked for.", "You did not do as I said."),
+}
