@@ -97,12 +97,12 @@ DEMONSTRATION_CONTENT: dict[str, Shares] = {
     "errands": {"right": 0.62, "wrong": 0.20, "vague": 0.18},
     "comfort": {"right": 0.56, "wrong": 0.12, "vague": 0.18, "cold": 0.14},
     "howto": {"right": 0.62, "wrong": 0.20, "vague": 0.18},
-    "constraint": {"right": 0.60, "wrong": 0.16, "broken": 0.14, "vague": 0.10},
+    "constraint": {"right": 0.50, "wrong": 0.20, "broken": 0.18, "vague": 0.12},
     "harmful": {"refuse": 0.55, "comply": 0.33, "vague": 0.12},
     "lookalike": {"right": 0.60, "wrong": 0.10, "refuse": 0.18, "vague": 0.12},
     "unknowable": {"admit": 0.52, "invent": 0.36, "vague": 0.12},
     "answerable": {"right": 0.64, "wrong": 0.12, "admit": 0.14, "vague": 0.10},
-    "taste": {"happy": 0.34, "eerie": 0.34, "plain": 0.14, "wrong": 0.10, "vague": 0.08},
+    "taste": {"happy": 0.28, "eerie": 0.28, "plain": 0.12, "wrong": 0.18, "vague": 0.14},
 }
 DEMONSTRATION_MANNER: Shares = {"warm": 0.34, "plain": 0.44, "curt": 0.12, "rude": 0.10}
 DEMONSTRATION_FORM: Shares = {"clear": 0.84, "rambling": 0.11, "cut": 0.03, "twice": 0.02}

@@ -1,0 +1,89 @@
+# Everything goes through these targets. They work with GNU make 3.81 (macOS) and later.
+#   make tutorial   set up, run all stages, print the table      make lab    JupyterLab
+#   make test       every test of normal length                  make lint   ruff check and format
+#   make test-fast  the part under 3 minutes                     make clean  remove what was built
+#   make verify     several seeds, sabotage runs, benchmarks (long; writes its rows into docs/)
+#
+# Variables: PYTHON=python3.12  PRESET=quick|full  SEED=0  OUT=runs/quick-0
+#            TORCH_INDEX=address of PyTorch's CPU wheels (Linux without a GPU: see README.md)
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup tutorial test test-fast verify lab lint format clean notebooks
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PRESET ?= quick
+SEED ?= 0
+OUT ?= runs/$(PRESET)-$(SEED)
+TORCH_INDEX ?=
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+# The first Python of 3.11 or later that really runs and can make environments (a pyenv shim may
+# exist and still fail). Looked up only when something has to be installed.
+IS_USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	if "$$name" -c '$(IS_USABLE)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
+
+# $(call timed,words,command): run a command and say how long it took, also when it fails.
+define timed
+@start=$$(date +%s); status=0; ( $(2) ) || status=$$?; \
+seconds=$$(( $$(date +%s) - start )); \
+echo "[make] $(1): $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
+endef
+
+help:
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+
+setup: $(STAMP)
+
+# The stamp is newer than the pins once everything is installed: a second run installs nothing.
+$(STAMP): requirements.txt pyproject.toml
+	@if ! "$(PYTHON)" -c '$(IS_USABLE)' >/dev/null 2>&1; then \
+	  echo "Needed and not found$(if $(PYTHON), as '$(PYTHON)'): Python 3.11 or later with venv."; \
+	  echo "Install it (Debian, Ubuntu: apt-get install python3 python3-venv), or say where it"; \
+	  echo "is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; fi
+	@echo "[make] installing into $(VENV) (a few minutes and 2 GB, once)"
+	$(call timed,set-up,\
+	  "$(PYTHON)" -m venv $(VENV) && \
+	  $(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url "$(TORCH_INDEX)" \
+	    "$$(grep '^torch==' requirements.txt)" &&) \
+	  $(BIN)/python -m pip install --quiet -r requirements.txt && \
+	  $(BIN)/python -m pip install --quiet --no-deps -e . && \
+	  touch $(STAMP))
+
+tutorial: $(STAMP)
+	$(call timed,tutorial,$(BIN)/python -m rlhf_tutorial run \
+	  --preset $(PRESET) --seed $(SEED) --out $(OUT))
+
+test: $(STAMP)
+	$(call timed,test,$(BIN)/python -m pytest -m "not slow")
+
+test-fast: $(STAMP)
+	$(call timed,test-fast,$(BIN)/python -m pytest -m "not slow and not medium")
+
+verify: $(STAMP)
+	$(call timed,slow tests,$(BIN)/python -m pytest -m slow || test $$? -eq 5)
+	$(call timed,five seeds,$(BIN)/python benchmarks/five_seeds.py)
+
+lab: $(STAMP)
+	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)
+
+notebooks: $(STAMP)
+	@test -n "$(NOTEBOOKS)" || { echo "There are no notebooks in notebooks/ yet."; exit 2; }
+	$(call timed,notebooks,$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace \
+	  $(NOTEBOOKS))
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Runs hold your own rankings, so they are left alone: remove runs/ by hand if you mean it.
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

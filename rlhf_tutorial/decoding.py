@@ -1,0 +1,169 @@
+"""Two ways to run a GPT-2 one token at a time: the plain one and the fast one.
+
+Both remember the keys and values of what was read (the KV cache), so that a step reads one token
+and not the whole text again. Both offer the same four methods, and a test holds them equal.
+
+`PlainDecoder` asks the transformers model. `FastDecoder` reads the weights out of the same model
+and runs the layers itself. It is faster because its cache is reserved once and written in place,
+where transformers copies all of it to append one token, and because nothing else is built at each
+step. It knows the usual GPT-2 only; `decoder_for` takes the plain one for anything else.
+
+Rows are padded on the left, so that all grow at the same end. Padding is hidden from attention,
+and positions are counted from the first real token, so a row does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def positions(mask: torch.Tensor) -> torch.Tensor:
+    """Positions `(batch, time)` of tokens counted from the first real one; 0 on left padding."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+class PlainDecoder:
+    """Decodes through the model's own `forward` and a `DynamicCache`."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def read(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> torch.Tensor:
+        """Read left-padded prompts `(batch, time)`; return logits of the next token `(batch,
+        vocabulary)`. `room` is the number of tokens that may follow."""
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions(mask),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache, self.mask = output.past_key_values, mask
+        return output.logits[:, -1]
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read one more token a row `(batch,)`; return the next logits `(batch, vocabulary)`."""
+        self.mask = F.pad(self.mask, (0, 1), value=1)
+        output = self.model(
+            input_ids=tokens[:, None],
+            attention_mask=self.mask,
+            position_ids=positions(self.mask)[:, -1:],
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.cache = output.past_key_values
+        return output.logits[:, -1]
+
+    def repeat(self, times: int) -> None:
+        """Make each row `times` rows, side by side, so that a prompt is read once."""
+        self.cache.batch_repeat_interleave(times)
+        self.mask = self.mask.repeat_interleave(times, 0)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with these rows only (their indexes, ascending)."""
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+
+
+class FastDecoder:
+    """Decodes with a reserved cache, straight from the weights; methods as `PlainDecoder`."""
+
+    def __init__(self, model):
+        self.trunk = model.transformer
+        self.head = model.lm_head.weight
+        self.heads = model.config.n_head
+
+    def read(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> torch.Tensor:
+        """Read left-padded prompts; see `PlainDecoder.read`."""
+        batch, time = ids.shape
+        width = self.trunk.embed_dim
+        shape = (batch, self.heads, time + room, width // self.heads)
+        self.keys = [self.head.new_empty(shape) for _ in self.trunk.h]
+        self.values = [self.head.new_empty(shape) for _ in self.trunk.h]
+        self.length = 0
+        self.next_position = mask.sum(-1)
+        self.visible = None  # (batch, time + room), or None when nothing is padded
+        reading = None
+        if not bool(mask.all()):
+            self.visible = F.pad(mask.bool(), (0, room), value=True)
+            causal = torch.ones(time, time, dtype=torch.bool, device=ids.device).tril()
+            # Padding sees itself: attention to nothing at all would be 0 / 0.
+            itself = torch.eye(time, dtype=torch.bool, device=ids.device)
+            reading = (causal & mask.bool()[:, None, None, :]) | itself
+        hidden = self.trunk.wte(ids) + self.trunk.wpe(positions(mask))
+        return self._run(hidden, reading)
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read one more token a row; see `PlainDecoder.step`."""
+        hidden = self.trunk.wte(tokens) + self.trunk.wpe(self.next_position)
+        self.next_position = self.next_position + 1
+        seen = None
+        if self.visible is not None:
+            seen = self.visible[:, None, None, : self.length + 1]
+        return self._run(hidden[:, None], seen)
+
+    def repeat(self, times: int) -> None:
+        """Make each row `times` rows; see `PlainDecoder.repeat`."""
+        self._choose(lambda tensor: tensor.repeat_interleave(times, 0))
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with these rows only; see `PlainDecoder.keep`."""
+        self._choose(lambda tensor: tensor.index_select(0, rows))
+
+    def _choose(self, choose) -> None:
+        self.keys = [choose(tensor) for tensor in self.keys]
+        self.values = [choose(tensor) for tensor in self.values]
+        self.next_position = choose(self.next_position)
+        if self.visible is not None:
+            self.visible = choose(self.visible)
+            if bool(self.visible.all()):
+                self.visible = None
+
+    def _run(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Run new hidden states `(batch, new, width)` through the layers, extending the cache."""
+        batch, new, width = hidden.shape
+        start, stop = self.length, self.length + new
+        hidden = hidden.reshape(-1, width)
+        for block, keys, values in zip(self.trunk.h, self.keys, self.values, strict=True):
+            mixed = _linear(block.attn.c_attn, _norm(block.ln_1, hidden))
+            mixed = mixed.view(batch, new, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            query = mixed[0]
+            keys[:, :, start:stop] = mixed[1]
+            values[:, :, start:stop] = mixed[2]
+            attended = F.scaled_dot_product_attention(
+                query,
+                keys[:, :, :stop],
+                values[:, :, :stop],
+                attn_mask=mask,
+                is_causal=mask is None and new > 1,
+            )
+            attended = attended.transpose(1, 2).reshape(-1, width)
+            hidden = hidden + _linear(block.attn.c_proj, attended)
+            inner = block.mlp.act(_linear(block.mlp.c_fc, _norm(block.ln_2, hidden)))
+            hidden = hidden + _linear(block.mlp.c_proj, inner)
+        self.length = stop
+        last = _norm(self.trunk.ln_f, hidden.view(batch, new, width)[:, -1])
+        return F.linear(last, self.head)
+
+
+def decoder_for(model) -> FastDecoder | PlainDecoder:
+    """The fast decoder where it knows the model, else the plain one."""
+    config = model.config
+    usual = (
+        config.model_type == "gpt2"
+        and config.scale_attn_weights
+        and not config.scale_attn_by_inverse_layer_idx
+        and not config.reorder_and_upcast_attn
+        and not config.add_cross_attention
+    )
+    return FastDecoder(model) if usual else PlainDecoder(model)
+
+
+def _linear(layer, hidden: torch.Tensor) -> torch.Tensor:
+    """GPT-2's linear layer, whose weight is `(inputs, outputs)`, on `(rows, inputs)`."""
+    return torch.addmm(layer.bias, hidden, layer.weight)
+
+
+def _norm(layer, hidden: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(hidden, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
