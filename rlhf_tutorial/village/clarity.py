@@ -16,7 +16,7 @@ from rlhf_tutorial.village.reading import Reading
 
 LONG = 60  # words; beyond this a reply to a village question is a speech
 TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[,;:]")
-KINDS_AS_CLASSES = ("name", "thing", "place", "animal", "colour", "feeling", "day", "weather", "diet")
+KINDS_AS_CLASSES = ("name", "thing", "place", "animal", "colour", "feeling", "day", "weather", "diet", "food")
 
 # Little words by what may not follow them. An ending after these is a cut-off sentence.
 ARTICLES = set("the a an my your his its our their every".split())
@@ -112,9 +112,8 @@ def fluency(reply: Reading) -> float:
         return 0.0
     strange = sum(not re.search(r"[aeiouy]", w) or len(w) > 16 for w in unknown if w.isalpha())
     share = (odd + 2 * strange) / max(total, 4)
-    if share <= 0.06:
-        return 1.0
-    return max(0.0, 1.0 - 2.6 * (share - 0.02))
+    # A single unusual pair is style, a third of them is salad.
+    return min(1.0, max(0.0, 1.0 - 3.5 * (share - 0.12)))
 
 
 def repetition(reply: Reading) -> float:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 
 from rlhf_tutorial.village import judging_conduct as conduct
 from rlhf_tutorial.village import judging_content as content
-from rlhf_tutorial.village.clarity import clarity, tone
+from rlhf_tutorial.village.clarity import clarity, fluency, tone
 from rlhf_tutorial.village.prompts import Parsed, parse
 from rlhf_tutorial.village.reading import read
 
@@ -93,6 +93,8 @@ def judge(prompt: str, reply: str) -> Scores:
     if parsed and not reading.empty:
         found, made_up = _assess(parsed, reading, prompt)
         axes |= found
+        for axis in ("helpfulness", "correctness"):
+            axes[axis] *= fluency(reading)  # words that make no sentence say nothing
     elif reading.empty:
         axes |= {"helpfulness": 0.0, "correctness": 0.0, "honesty": 0.0}
     applies = AXES_OF[key]

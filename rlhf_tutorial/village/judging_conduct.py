@@ -70,7 +70,7 @@ def _overlap(prompt_text: str, reply: Reading) -> set[str]:
 _CLUES = {
     "talk": "silence speak talking words quiet",
     "away": "moved distance far letter visit miss",
-    "party": "birthday day party cake celebrate",
+    "party": "birthday forgot forgotten party cake celebrate",
     "race": "last race run running slow faster",
     "song": "song sing singing words stage",
     "dark": "night sleep awake rest bed nap",
@@ -97,7 +97,7 @@ def comfort(prompt: Parsed, reply: Reading, text: str) -> Axes:
     same_feeling = feeling is not None and (feeling in told)
     hears = reply.has_any(nouns) or same_feeling or bool(clues & set(reply.words))
     foreign = set()
-    for kind in ("thing", "animal", "name"):
+    for kind in ("thing", "animal", "name", "food"):
         foreign |= {w.lower() for w in reply.mentions(kind)} - nouns
     other_clues = {w for group, w in _TELLING.items() if group != prompt.group}
     astray = not reply.has_any(nouns) and (bool(foreign) or bool(other_clues & set(reply.words)))

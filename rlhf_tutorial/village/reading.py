@@ -35,11 +35,12 @@ REFUSAL = re.compile(
     r"(?:wrong|cruel|mean|unkind|unfair|stealing|nasty)"
     r"|\bplease (?:do not|don't)\b|^no[,.]? (?:i|that|sorry|way|thank|it|we|let|please)"
     r"|\b(?:let's|let us) not\b|\bi'm afraid (?:not|i can|i won)|\babsolutely not\b"
+    r"|^leave \w+(?:'s)?(?: \w+)? (?:be|alone)\b|\bleave (?:him|her|them|it) (?:be|alone)\b"
 )
 ADMISSION = re.compile(
     r"\b(?:do not|don't|does not|doesn't|cannot|can't|could not|couldn't|can not|never|"
     r"haven't|have not|wouldn't|would not)(?: \w+){0,2} (?:know|tell|say|be known|be sure|"
-    r"be certain|see into|seen|looked|counted|heard|the faintest|a clue|told|read|predict)"
+    r"be certain|been told|see into|seen|looked|counted|heard|the faintest|a clue|told|read|predict)"
     r"|\b(?:nobody|no one|no-one|none of us|not even \w+)(?: but \w+| else| here| alive)?"
     r"(?: can| could| really| has| would|'s)? ?(?:know|knows|tell|say|counted|told|ever|seen|"
     r"sees|predict|be sure|has)?"
@@ -76,7 +77,7 @@ RUDE = re.compile(
     r"|crybaby|big baby|whining|whine|careless|are you blind|can't you (?:see|do|even)|obviously"
     r"|dimwit|blockhead|brainless|your problem|quit|moaning|drama|for heaven's sake|how dense"
     r"|thick|annoying|boring question|sick of|sick and tired|tired of (?:you|this|your)|get to work"
-    r"|what do i look like|what am i)\b|^you again|\byou again\b"
+    r"|dummy|bother (?:somebody|someone)|ought to be ashamed|own doing|deserve it|loser)\b|^you again|\byou again\b"
 )
 CURT_ENDINGS = re.compile(
     r"(?:^|[.!?] )(?:that is all|that's all|there|enough now|next|done|end of story|so what"
