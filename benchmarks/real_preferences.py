@@ -138,9 +138,24 @@ def words(text: str) -> list[str]:
 
 
 def bag_of_words_scores(
-    training: Sequence[Ranking], rankings: Sequence[Ranking], *, decay: float = 3e-3
+    training: Sequence[Ranking], rankings: Sequence[Ranking], seed: int = 0
 ) -> list[torch.Tensor]:
-    """Logistic regression on differences of word counts (log of 1 + count), fitted by L-BFGS."""
+    """Logistic regression on bags of words; its weight decay is chosen inside the training part."""
+    fitted, validation = split(training, seed)
+    candidates = {
+        decay: fit_bag_of_words(fitted, validation, decay) for decay in (1e-3, 3e-3, 1e-2, 3e-2)
+    }
+    best = max(
+        candidates,
+        key=lambda decay: accuracy_with_interval(outcomes(candidates[decay], validation))[0],
+    )
+    return fit_bag_of_words(training, rankings, best)
+
+
+def fit_bag_of_words(
+    training: Sequence[Ranking], rankings: Sequence[Ranking], decay: float
+) -> list[torch.Tensor]:
+    """Bradley-Terry model, linear in log(1 + count) of each word seen twice; fitted by L-BFGS."""
     seen = Counter(
         w for ranking in training for reply in ranking.replies for w in set(words(reply))
     )

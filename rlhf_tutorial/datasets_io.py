@@ -15,6 +15,7 @@ alpaca fields; OpenAssistant trees are read in `oasst.py`.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -74,21 +75,30 @@ def to_completion_rows(rankings: Iterable[Ranking], *, chat: bool = True) -> lis
     return rows
 
 
-def to_hh_rows(rankings: Iterable[Ranking]) -> list[dict]:
+def to_hh_rows(rankings: Iterable[Ranking], *, unsayable: str = "raise") -> list[dict]:
     """HH-RLHF rows: `chosen` and `rejected` hold the whole talk as text.
 
-    Raises `ValueError` for what the format cannot say: a system turn, or a text that contains the
-    format's own "\\n\\nHuman:" or "\\n\\nAssistant:" and would be read back as another turn.
+    The format cannot say a system turn, nor a text that contains its own turn mark
+    "\\n\\nHuman:" or "\\n\\nAssistant:", which would be read back as another turn (people do write
+    about language models). `"raise"` gives a `ValueError` naming the ranking; `"skip"` leaves
+    such rankings out and warns with their ids.
     """
-    rows = []
+    if unsayable not in ("raise", "skip"):
+        raise ValueError(f"unsayable: expected raise or skip, found {unsayable!r}")
+    rows, left_out = [], []
     for ranking in rankings:
-        talk = "".join(_hh_turn(ranking.id, **turn) for turn in _turns(ranking.prompt))
-        for winner, loser in pairs(ranking):
-            row = {}
-            for name, index in (("chosen", winner), ("rejected", loser)):
-                reply = ranking.replies[index]
-                row[name] = talk + _hh_turn(ranking.id, "assistant", reply)
-            rows.append(row)
+        try:
+            rows += _hh_rows(ranking)
+        except ValueError:
+            if unsayable == "raise":
+                raise
+            left_out.append(ranking.id)
+    if left_out:
+        names = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+        warnings.warn(
+            f"{len(left_out)} rankings cannot be said in HH-RLHF text and were left out: {names}",
+            stacklevel=2,
+        )
     return rows
 
 
@@ -206,6 +216,12 @@ def _imported(path, number: int, line: int, prompt, replies: list[str], annotato
         id=name, prompt=prompt, replies=replies, tiers=[[0], [1]], annotator=annotator
     )
     return check_ranking(path, line, ranking)
+
+
+def _hh_rows(ranking: Ranking) -> list[dict]:
+    talk = "".join(_hh_turn(ranking.id, **turn) for turn in _turns(ranking.prompt))
+    texts = [talk + _hh_turn(ranking.id, "assistant", reply) for reply in ranking.replies]
+    return [{"chosen": texts[winner], "rejected": texts[loser]} for winner, loser in pairs(ranking)]
 
 
 def _hh_turn(ranking_id: str, role: str, content: str) -> str:

@@ -39,7 +39,7 @@ from rlhf_tutorial.ppo_math import (
     per_token_rewards,
     whiten,
 )
-from rlhf_tutorial.replies import Replies, ReplyForward, look
+from rlhf_tutorial.replies import Replies, ReplyForward
 from rlhf_tutorial.sampling import Rollout, sample
 
 KL_ESTIMATORS = {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}
@@ -113,16 +113,17 @@ class Experience:
     returns: torch.Tensor
 
 
-def assess(net, reference_net, replies, rollout, scores, beta, settings) -> Experience:
+def assess(
+    net: ReplyForward, reference_net: ReplyForward, replies, rollout, scores, beta, settings
+) -> Experience:
     """Turn sampled and scored replies into advantages and returns."""
     mask = replies.mask
     finished = rollout.finished.to(scores.device)
     scores = scores - settings.missing_eos_penalty * ~finished
     logprobs = rollout.logprobs[:, : mask.shape[1]].to(scores.device)
-    reference_logprobs, _, _ = look(
-        reference_net, replies, settings.temperature, settings.micro_batch_size
-    )
-    _, values, _ = look(net, replies, settings.temperature, settings.micro_batch_size)
+    size = settings.micro_batch_size
+    reference_logprobs = reference_net.all_logprobs(replies, settings.temperature, size)
+    values = net.all_values(replies, size)
     kl = KL_ESTIMATORS[settings.kl_estimator](logprobs, reference_logprobs)
     kl = kl.masked_fill(~mask, 0.0)
     rewards = per_token_rewards(scores, kl, beta, mask)
@@ -130,13 +131,12 @@ def assess(net, reference_net, replies, rollout, scores, beta, settings) -> Expe
         rewards = whiten(rewards, mask, shift_mean=False)
     advantages, returns = gae(rewards, values, mask, settings.gamma, settings.lam)
     if settings.whiten_advantages:
-        advantages = whiten(advantages, mask)
+        advantages = whiten(advantages, mask)  # over this process's replies
     return Experience(replies, scores, finished, logprobs, values, kl, advantages, returns)
 
 
-def ppo_loss(net, batch: Experience, index, settings, count, warming=False):
-    """Loss of the rows at `index`, and its MEASURES, as parts of a minibatch of `count` tokens."""
-    part = batch.replies.rows(index)
+def ppo_loss(net, batch: Experience, index, part: Replies, settings, count, warming=False):
+    """Loss and MEASURES of a part, the rows at `index`, of a minibatch of `count` tokens."""
     time = part.mask.shape[1]
     old, old_values = batch.logprobs[index, :time], batch.values[index, :time]
     advantages, returns = batch.advantages[index, :time], batch.returns[index, :time]
@@ -168,8 +168,8 @@ def update(net, optimizer, batch: Experience, settings, accelerator, seed, warmi
         for minibatch in order.chunk(settings.minibatches):
             count = accelerator.reduce(mask[minibatch].sum().float(), "mean")
             parts = []
-            for index in batch.replies.in_parts(minibatch, settings.micro_batch_size):
-                loss, measures = ppo_loss(net, batch, index, settings, count, warming)
+            for index, part in batch.replies.parts(settings.micro_batch_size, minibatch):
+                loss, measures = ppo_loss(net, batch, index, part, settings, count, warming)
                 accelerator.backward(loss)
                 parts.append(measures)
             norm = accelerator.clip_grad_norm_(net.parameters(), settings.max_gradient_norm)
@@ -239,7 +239,8 @@ def train_ppo(
         weight_decay=0.0,
         fused=True,
     )
-    net, optimizer = accelerator.prepare(ReplyForward(actor.policy, actor.value_head), optimizer)
+    plain_net = ReplyForward(actor.policy, actor.value_head)
+    net, optimizer = accelerator.prepare(plain_net, optimizer)
     reference_net = ReplyForward(reference).to(accelerator.device).eval()
     net.eval()  # dropout would make the log-probabilities of sampling wrong
 
@@ -260,7 +261,7 @@ def train_ppo(
         )
         scores = checked_scores(reward(rollout), rollout, step, history).to(accelerator.device)
         replies = Replies.of(rollout, accelerator.device)
-        batch = assess(net, reference_net, replies, rollout, scores, beta, settings)
+        batch = assess(plain_net, reference_net, replies, rollout, scores, beta, settings)
         rate = settings.learning_rate * (1 - (step - 1) / settings.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate

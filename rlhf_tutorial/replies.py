@@ -45,10 +45,19 @@ class Replies:
         labels = self.labels[index, :reply_time]
         return Replies(self.ids[index, :time], starts, labels, mask[:, :reply_time])
 
-    def in_parts(self, index: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
-        """`index` in parts of `size`, sorted by length so that little is padded."""
+    def parts(
+        self, size: int, index: torch.Tensor | None = None
+    ) -> Iterator[tuple[torch.Tensor, Replies]]:
+        """The rows at `index`, or all, `size` at a time; by length, so that little is padded."""
+        if index is None:
+            index = torch.arange(len(self.mask), device=self.mask.device)
         lengths = (self.starts + self.mask.sum(1))[index]
-        yield from index[lengths.argsort(stable=True)].split(size)
+        for chosen in index[lengths.argsort(stable=True)].split(size):
+            yield chosen, self.rows(chosen)
+
+    def spread(self, flat: torch.Tensor) -> torch.Tensor:
+        """Lay one number a reply token, row after row, out as `(batch, reply_time)`."""
+        return flat.new_zeros(self.mask.shape).masked_scatter(self.mask, flat)
 
 
 class ReplyForward(nn.Module):
@@ -60,36 +69,45 @@ class ReplyForward(nn.Module):
 
     def forward(self, replies: Replies, temperature: float, train_trunk: bool = True):
         """Log-probabilities, values and entropies, each `(batch, reply_time)`, 0 on padding."""
-        rows, columns = replies.mask.nonzero(as_tuple=True)
-        hidden = self.policy.base_model(
-            input_ids=replies.ids, attention_mask=torch.ones_like(replies.ids), use_cache=False
-        ).last_hidden_state[rows, replies.starts[rows] + columns]
-        hidden = hidden if train_trunk else hidden.detach()
-
-        logits = self.policy.get_output_embeddings()(hidden).float() / temperature
-        distribution = torch.log_softmax(logits, dim=-1)
-        logprobs = distribution.gather(1, replies.labels[rows, columns].unsqueeze(1)).squeeze(1)
+        states = self.states(replies)
+        states = states if train_trunk else states.detach()
+        distribution = self.distribution(states, temperature)
         with torch.no_grad():
             entropies = -(distribution.exp() * distribution).sum(-1)
-        values = torch.zeros_like(logprobs)
-        if self.value_head is not None:
-            values = self.value_head(hidden).squeeze(-1).float()
+        chosen = distribution.gather(1, replies.labels[replies.mask].unsqueeze(1)).squeeze(1)
+        values = self.value_head(states).squeeze(-1).float()
+        return replies.spread(chosen), replies.spread(values), replies.spread(entropies)
 
-        def spread(flat: torch.Tensor) -> torch.Tensor:
-            return flat.new_zeros(replies.mask.shape).index_put((rows, columns), flat)
+    def states(self, replies: Replies) -> torch.Tensor:
+        """Hidden states `(tokens, width)` that predict the reply tokens of all rows in turn."""
+        hidden = self.policy.base_model(
+            input_ids=replies.ids, attention_mask=torch.ones_like(replies.ids), use_cache=False
+        ).last_hidden_state
+        rows, columns = replies.mask.nonzero(as_tuple=True)
+        return hidden[rows, replies.starts[rows] + columns]
 
-        return spread(logprobs), spread(values), spread(entropies)
+    def distribution(self, states: torch.Tensor, temperature: float) -> torch.Tensor:
+        """Log-probabilities `(tokens, vocabulary)`."""
+        logits = self.policy.get_output_embeddings()(states).float()
+        return torch.log_softmax(logits / temperature, dim=-1)
 
+    @torch.no_grad()
+    def all_values(self, replies: Replies, micro_batch_size: int) -> torch.Tensor:
+        """Values `(batch, reply_time)` of a whole batch; no head over the vocabulary is run."""
+        whole = torch.zeros_like(replies.mask, dtype=torch.float32)
+        for index, part in replies.parts(micro_batch_size):
+            values = self.value_head(self.states(part)).squeeze(-1).float()
+            whole[index, : part.mask.shape[1]] = part.spread(values)
+        return whole
 
-@torch.no_grad()
-def look(
-    net: nn.Module, replies: Replies, temperature: float, micro_batch_size: int
-) -> list[torch.Tensor]:
-    """Log-probabilities, values and entropies of a whole batch, without gradients."""
-    whole = [torch.zeros_like(replies.mask, dtype=torch.float32) for _ in range(3)]
-    everyone = torch.arange(len(replies.mask), device=replies.mask.device)
-    for index in replies.in_parts(everyone, micro_batch_size):
-        part = net(replies.rows(index), temperature)
-        for target, values in zip(whole, part, strict=True):
-            target[index, : values.shape[1]] = values
-    return whole
+    @torch.no_grad()
+    def all_logprobs(
+        self, replies: Replies, temperature: float, micro_batch_size: int
+    ) -> torch.Tensor:
+        """Log-probabilities `(batch, reply_time)` of a whole batch."""
+        whole = torch.zeros_like(replies.mask, dtype=torch.float32)
+        for index, part in replies.parts(micro_batch_size):
+            distribution = self.distribution(self.states(part), temperature)
+            chosen = distribution.gather(1, part.labels[part.mask].unsqueeze(1)).squeeze(1)
+            whole[index, : part.mask.shape[1]] = part.spread(chosen)
+        return whole

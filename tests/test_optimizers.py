@@ -50,7 +50,7 @@ def test_muon_equals_torchs_step_for_step(monkeypatch):
 def test_muon_stays_near_torchs_bfloat16():
     ours, torchs = run(Muon), run(torch.optim.Muon)
     assert 0 < largest_difference(ours, torchs) < 0.05
-    assert largest_difference(ours[:1], [ours[-1]]) > 0.2  # it does move
+    assert largest_difference(ours[:1], [ours[-1]]) > 0.15  # it does move
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 64), (3, 64, 16), (3, 16, 16), (2, 16, 20)])

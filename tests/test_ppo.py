@@ -210,7 +210,12 @@ def experience(settings=SMALL, seed: int = 0, spoil: bool = False):
     net = ReplyForward(actor.policy, actor.value_head)
     reference = ReplyForward(tiny_model(tokenizer, seed=seed + 1))
     rollout = sample(
-        actor.policy, tokenizer, PROMPTS, max_new_tokens=settings.max_new_tokens, seed=seed
+        actor.policy,
+        tokenizer,
+        PROMPTS,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        seed=seed,
     )
     assert len(set(rollout.reply_mask.sum(1).tolist())) > 1, "replies must differ in length"
     if spoil:
@@ -225,9 +230,8 @@ def loss_and_gradient(net, batch: Experience, micro_batch_size: int, settings=SM
     net.zero_grad()
     total, measured = 0.0, 0.0
     count = batch.replies.mask.sum()
-    everyone = torch.arange(len(batch.scores))
-    for index in batch.replies.in_parts(everyone, micro_batch_size):
-        loss, measures = ppo_loss(net, batch, index, settings, count)
+    for index, part in batch.replies.parts(micro_batch_size):
+        loss, measures = ppo_loss(net, batch, index, part, settings, count)
         loss.backward()
         total, measured = total + loss.detach(), measured + measures
     gradient = torch.cat([parameter.grad.flatten() for parameter in net.parameters()])
@@ -237,11 +241,7 @@ def loss_and_gradient(net, batch: Experience, micro_batch_size: int, settings=SM
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_ratio_is_one_before_the_first_update(temperature):
     settings = replace(SMALL, temperature=temperature)
-    net, batch, rollout = experience(settings)
-    if temperature != 1.0:  # the tiny rollout above was sampled at 1
-        with torch.no_grad():
-            logprobs, _, _ = net(batch.replies, temperature)
-        batch = replace(batch, logprobs=logprobs)
+    net, batch, _ = experience(settings)
     _, _, measures = loss_and_gradient(net, batch, 4, settings)
     assert float(measures[5]) == pytest.approx(1.0, abs=1e-4)
     with torch.no_grad():
@@ -252,6 +252,8 @@ def test_ratio_is_one_before_the_first_update(temperature):
 def test_layout_equals_one_reply_at_a_time():
     net, batch, rollout = experience()
     logprobs, values, entropies = net(batch.replies, 1.0)
+    assert torch.allclose(net.all_logprobs(batch.replies, 1.0, 5), logprobs, atol=1e-5)
+    assert torch.allclose(net.all_values(batch.replies, 5), values, atol=1e-5)
     for row in range(len(PROMPTS)):
         prompt = rollout.prompt_ids[row][rollout.prompt_mask[row].bool()]
         reply = rollout.reply_ids[row][rollout.reply_mask[row].bool()]
@@ -361,6 +363,82 @@ def test_prompts_cycle_in_shuffled_epochs():
     count = len(PROMPTS)
     assert sorted(seen[:count]) == sorted(seen[count:]) == sorted(PROMPTS)
     assert seen[:count] != seen[count:]
+
+
+def test_one_step_equals_plain_code():
+    """The same step written without layout, micro-batches, shared masks or Accelerate."""
+    settings = replace(SMALL, steps=1, kl_coefficient=0.1)
+    tokenizer = tiny_tokenizer()
+    reference = tiny_model(tokenizer, seed=1)
+    trained, plain = PolicyWithValue(tiny_model(tokenizer)), PolicyWithValue(tiny_model(tokenizer))
+    rollouts = []
+    train_ppo(
+        trained,
+        reference,
+        tokenizer,
+        PROMPTS,
+        shortness,
+        settings,
+        seed=7,
+        callbacks=[lambda step, model, rollout, row: rollouts.append(rollout)],
+    )
+    (rollout,) = rollouts
+    scores = shortness(rollout) - settings.missing_eos_penalty * (~rollout.finished).float()
+
+    def token_numbers(model, value_head, row):
+        prompt = rollout.prompt_ids[row][rollout.prompt_mask[row].bool()]
+        reply = rollout.reply_ids[row][rollout.reply_mask[row].bool()]
+        output = model(torch.cat([prompt, reply])[None], output_hidden_states=True)
+        places = slice(len(prompt) - 1, -1)
+        logprobs = output.logits[0, places].log_softmax(-1).gather(1, reply[:, None])[:, 0]
+        return logprobs, value_head(output.hidden_states[-1][0, places])[:, 0]
+
+    everyone = range(settings.batch_size)
+    with torch.no_grad():
+        old = [token_numbers(plain.policy, plain.value_head, row) for row in everyone]
+        frozen = [token_numbers(reference, plain.value_head, row)[0] for row in everyone]
+    advantages, returns = [], []
+    for row in everyone:
+        rewards = -settings.kl_coefficient * (old[row][0] - frozen[row])
+        rewards[-1] += scores[row]
+        values = torch.cat([old[row][1], torch.zeros(1)])
+        deltas = rewards + values[1:] - values[:-1]
+        weights = settings.lam ** torch.arange(len(deltas))
+        estimates = [(deltas[t:] * weights[: len(deltas) - t]).sum() for t in range(len(deltas))]
+        advantages.append(torch.stack(estimates))
+        returns.append(advantages[-1] + old[row][1])
+    flat = torch.cat(advantages)
+    advantages = [(a - flat.mean()) / flat.std(correction=0) for a in advantages]
+
+    optimizer = torch.optim.AdamW(
+        plain.parameters(), lr=settings.learning_rate, eps=settings.adam_epsilon, weight_decay=0.0
+    )
+    generator = torch.Generator().manual_seed(7 * 100_003 + 1)
+    for _ in range(settings.epochs):
+        order = torch.randperm(settings.batch_size, generator=generator)
+        for minibatch in order.chunk(settings.minibatches):
+            losses = []
+            for row in minibatch.tolist():
+                new, values = token_numbers(plain.policy, plain.value_head, row)
+                ratio = torch.exp(new - old[row][0])
+                surrogate = torch.minimum(
+                    ratio * advantages[row], ratio.clamp(0.8, 1.2) * advantages[row]
+                )
+                near = old[row][1] + (values - old[row][1]).clamp(-0.2, 0.2)
+                errors = [(v - returns[row]) ** 2 for v in (values, near)]
+                losses.append(-surrogate + 0.1 * 0.5 * torch.maximum(*errors))
+            optimizer.zero_grad()
+            torch.cat(losses).mean().backward()
+            torch.nn.utils.clip_grad_norm_(plain.parameters(), settings.max_gradient_norm)
+            optimizer.step()
+
+    start = tiny_model(tokenizer).state_dict()
+    for name, expected in plain.policy.state_dict().items():
+        moved = (expected - start[name]).abs().max()
+        assert (
+            moved > 0 and (trained.policy.state_dict()[name] - expected).abs().max() < 1e-2 * moved
+        )
+    assert torch.allclose(trained.value_head.weight, plain.value_head.weight, atol=1e-5)
 
 
 def test_value_warmup_trains_the_value_head_alone():
@@ -476,11 +554,11 @@ def test_reaches_the_optimum_that_can_be_computed(beta):
     reference = distribution()
     best = (reference.log() + rewards / beta).softmax(-1)
     settings = PPOSettings(
-        steps=80,
+        steps=100,
         batch_size=256,
         micro_batch_size=256,
         max_new_tokens=1,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
         kl_coefficient=beta,
         value_coefficient=0.5,
         missing_eos_penalty=0.0,

@@ -216,6 +216,12 @@ def test_problems_carry_their_line(tmp_path):
             2,
             "taken back",
         ),
+        "taken back twice": (
+            [good[0]]
+            + [Ranking(id=r, kind="retraction", retracts="a").to_json() for r in ("r", "s")],
+            3,
+            "taken back",
+        ),
         "byte order mark": (["\ufeff" + good[0]], 1, "byte order mark"),
     }
     for name, (lines, line, message) in cases.items():

@@ -11,10 +11,10 @@ import functools
 import random
 
 from rlhf_tutorial.village import stories, world
-from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto
+from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto, unknowable
 from rlhf_tutorial.village.families.base import Slots
 from rlhf_tutorial.village.prompts import Prompt, draw_prompt
-from rlhf_tutorial.village.replies import Reply, write_reply
+from rlhf_tutorial.village.replies import Reply, pick, write_reply
 from rlhf_tutorial.village.words import (
     ANIMALS,
     COLOURS,
@@ -29,24 +29,33 @@ from rlhf_tutorial.village.words import (
     pronouns,
 )
 
-# Shares of documents. Overheard talk is the largest part because it teaches most.
-KIND_SHARES = (("overheard", 0.55), ("story", 0.25), ("statement", 0.20))
+# Shares of documents in the first part and in the rest. Rhymes come early: as long as nothing
+# is copied, the rest cannot be learnt. Overheard talk is the largest part of the rest.
+NURSERY_PART = 0.2
+NURSERY_SHARES = {"rhyme": 0.80, "story": 0.10, "statement": 0.05, "overheard": 0.05}
+SHARES = {"rhyme": 0.08, "story": 0.17, "statement": 0.25, "overheard": 0.50}
+# Subjects of rhymes, the long lists more often: there is more to tell apart in them.
+RHYME_SUBJECTS = tuple(
+    "thing thing thing place place place who who who animal animal food feeling colour weather "
+    "number".split()
+)
 PROMPTS_KEPT = 12_000  # overheard prompts drawn once and reused with new replies
 
 
 def documents(count: int, *, seed: int) -> list[str]:
-    """``count`` documents, each a few sentences; the same for the same seed."""
+    """``count`` documents, each a few sentences; the same for the same seed.
+
+    Their order matters: the first ``NURSERY_PART`` of them are mostly rhymes.
+    """
     rng = random.Random(f"documents/{seed}")
     prompts = _overheard_prompts(min(PROMPTS_KEPT, count), seed)
     made = []
-    for _ in range(count):
-        point = rng.random()
-        if point < KIND_SHARES[0][1]:
+    for number in range(count):
+        kind = pick(rng, NURSERY_SHARES if number < NURSERY_PART * count else SHARES)
+        if kind == "overheard":
             made.append(overheard(rng.choice(prompts), rng))
-        elif point < KIND_SHARES[0][1] + KIND_SHARES[1][1]:
-            made.append(story(rng))
         else:
-            made.append(statement(rng))
+            made.append({"rhyme": rhyme, "story": story, "statement": statement}[kind](rng))
     return made
 
 
@@ -72,7 +81,18 @@ def _common_slots(rng: random.Random) -> Slots:
         "food": rng.choice(FOODS),
         "day": rng.choice(DAYS),
         "weather": rng.choice(WEATHER),
+        "number": rng.choice(unknowable.NUMBERS),
     } | pronouns(who)
+
+
+def rhyme(rng: random.Random) -> str:
+    """Six or seven lines of nursery rhyme about two subjects, said over and over."""
+    slots = _common_slots(rng)
+    first, second = rng.sample(RHYME_SUBJECTS, 2)
+    lines = [*stories.RHYMES[first], *stories.RHYMES[second]]
+    chosen = rng.sample(lines, min(len(lines), rng.choice((6, 7))))
+    lines = [line.format_map(slots) for line in chosen]
+    return " ".join(line[0].upper() + line[1:] for line in lines)
 
 
 def story(rng: random.Random) -> str:
@@ -84,11 +104,11 @@ def story(rng: random.Random) -> str:
 
 
 def statement(rng: random.Random) -> str:
-    """Two or three facts of one villager or animal, or how something is done, or a list."""
+    """Three facts of one villager, or what animals eat, or how something is done, or a list."""
     point = rng.random()
     if point < 0.62:
         who = rng.choice(NAMES)
-        relations = rng.sample(("job", "home", "pet"), rng.choice((2, 3)))
+        relations = rng.sample(("job", "home", "pet"), 3)
         return " ".join(_fact(who, relation, rng) for relation in relations)
     if point < 0.74:
         animals = rng.sample(ANIMALS, 2)

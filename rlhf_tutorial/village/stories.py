@@ -74,6 +74,62 @@ ENDINGS = (
     "Nobody asked the {animal} what it thought.",
     "And {who} was not {feeling} any more.",
 )
+# Lines of nursery rhymes. A rhyme takes two subjects and says each over and over, so that
+# hardly a word in it is new. They teach early what everything else needs: that a word may come
+# back (docs/design.md, "copying").
+RHYMES = {
+    "thing": (
+        "The {thing}, the {thing}, who has the {thing}?",
+        "Give me the {thing}, and take the {thing}.",
+        "A {thing} for you, a {thing} for me.",
+        "Who lost a {thing}? I found a {thing}.",
+        "Look for the {thing}, bring the {thing}, hide the {thing}.",
+        "Oh my {thing}, oh my {thing}, where is my {thing}?",
+    ),
+    "place": (
+        "To the {place}, to the {place}, we go to the {place}.",
+        "Near the {place}, by the {place}, round and round the {place}.",
+        "Who lives by the {place}? I live by the {place}.",
+        "Meet me at the {place}, wait for me at the {place}.",
+        "Look near the {place}, go back to the {place}.",
+    ),
+    "who": (
+        "{who}, {who}, where is {who}?",
+        "Here comes {who}, there goes {who}.",
+        "Ask {who}, tell {who}, sing with {who}.",
+        "This is for {who}, and that is of {who}.",
+        "Is it {who}? It is {who}.",
+    ),
+    "animal": (
+        "The {animal}, the {animal}, who saw the {animal}?",
+        "A {animal} came, and the {animal} went.",
+        "Feed the {animal}, call the {animal}, love the {animal}.",
+        "My {animal} is your {animal}, and your {animal} is mine.",
+    ),
+    "food": (
+        "{food} for you and {food} for me.",
+        "Who ate the {food}? I ate the {food}.",
+        "More {food}, more {food}, there is no {food}.",
+    ),
+    "feeling": (
+        "I am {feeling}, you are {feeling}, all are {feeling}.",
+        "Why so {feeling}? I feel {feeling}.",
+        "{who} is {feeling}, so {feeling}.",
+    ),
+    "colour": (
+        "A {colour} hat, a {colour} coat, a {colour} goat.",
+        "It is {colour}, it is {colour}, all is {colour}.",
+        "{who} likes {colour}, and I like {colour}.",
+    ),
+    "weather": (
+        "The {weather}, the {weather}, here comes the {weather}.",
+        "In the {weather} we sing, in the {weather} we dance.",
+    ),
+    "number": (
+        "{number} leaves, {number} bees, {number} stars.",
+        "I count {number}, you count {number}.",
+    ),
+}
 # Facts of the world as people mention them. Groups are those of families/facts.py.
 STATEMENTS = {
     "job": (
