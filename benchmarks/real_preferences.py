@@ -244,7 +244,7 @@ def run(name: str, folder: Path, seed: int, size: str = "2m") -> dict:
     judged = {
         "reward model": scores,
         "length": length_scores(training, held_out),
-        "bag of words": bag_of_words_scores(training, held_out),
+        "bag of words": bag_of_words_scores(training, held_out, seed),
     }
     row = {"data": name, "seed": seed, **facts}
     row["training_pairs"] = sum(len(pairs(ranking)) for ranking in training)

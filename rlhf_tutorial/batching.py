@@ -70,3 +70,14 @@ def shuffled_epochs(count: int, batch_size: int, *, seed: int) -> Iterator[list[
             waiting += torch.randperm(count, generator=generator).tolist()
         yield waiting[:batch_size]
         waiting = waiting[batch_size:]
+
+
+def in_order(count: int, batch_size: int) -> Iterator[list[int]]:
+    """Endless batches of indexes in the order given, over and over.
+
+    For pretraining, where the author of the documents decides what comes first.
+    """
+    place = 0
+    while True:
+        yield [(place + offset) % count for offset in range(batch_size)]
+        place += batch_size

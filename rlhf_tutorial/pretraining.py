@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from rlhf_tutorial.batching import check_length, shuffled_epochs
+from rlhf_tutorial.batching import check_length, in_order, shuffled_epochs
 from rlhf_tutorial.optimizers import muon_and_adamw, set_rates, warmup_cooldown
 from rlhf_tutorial.tokenizer import encode_texts
 
@@ -40,6 +40,7 @@ class PretrainingSettings:
     warmup_steps: int = 30  # updates; momentum and second moments are poor at first
     cooldown_share: float = 0.3  # of all steps; most of the final loss is won while cooling down
     max_gradient_norm: float = 1.0  # of the weights under AdamW and Muon together
+    shuffle: bool = False  # rows in the order of the documents: easy ones may stand first
     probe_every: int = 50  # updates between two calls of the callbacks
 
 
@@ -97,8 +98,8 @@ def pretrain(
 ) -> list[dict]:
     """Train `model` in place on `documents`; return the history.
 
-    Only as many documents are read as the steps need; fewer are gone through again in another
-    order. A row of the history holds step, loss (nats a token), lr (Muon's), tokens (seen so far)
+    Only as many documents are read as the steps need, in the order given unless
+    `settings.shuffle`; fewer are gone through again. A row of the history holds step, loss (nats a token), lr (Muon's), tokens (seen so far)
     and seconds (since the start, callbacks left out); every `probe_every` steps and at the end
     also what the callbacks `(step, model) -> dict` return. `progress(step, total)` is called
     after each step.
@@ -118,7 +119,8 @@ def pretrain(
         raise ValueError("no documents to learn from: give at least one")
     rows = pack(token_lists, settings.time, tokenizer.eos_token_id)
 
-    batches = shuffled_epochs(len(rows), settings.batch, seed=seed)
+    order = shuffled_epochs(len(rows), settings.batch, seed=seed)
+    batches = order if settings.shuffle else in_order(len(rows), settings.batch)
     peers = accelerator.num_processes
     if settings.batch % peers:
         raise ValueError(f"a batch of {settings.batch} rows does not divide by {peers} processes")

@@ -16,7 +16,18 @@ from rlhf_tutorial.village.reading import Reading
 
 LONG = 60  # words; beyond this a reply to a village question is a speech
 TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[,;:]")
-KINDS_AS_CLASSES = ("name", "thing", "place", "animal", "colour", "feeling", "day", "weather", "diet", "food")
+KINDS_AS_CLASSES = (
+    "name",
+    "thing",
+    "place",
+    "animal",
+    "colour",
+    "feeling",
+    "day",
+    "weather",
+    "diet",
+    "food",
+)
 
 # Little words by what may not follow them. An ending after these is a cut-off sentence.
 ARTICLES = set("the a an my your his its our their every".split())
@@ -24,17 +35,21 @@ PREPOSITIONS = set("of at by with from into to near for under behind".split())
 NEVER_AFTER_ARTICLE = (
     ARTICLES
     | PREPOSITIONS
-    | set("is are was were be been am has had do does did and or but it he she they i you we "
-          "him me us them will would can could must not then that which who".split())
+    | set(
+        "is are was were be been am has had do does did and or but it he she they i you we "
+        "him me us them will would can could must not then that which who".split()
+    )
 ) - {"well"}
 LITTLE = (
     ARTICLES
     | PREPOSITIONS
-    | set("is are was were be been am has have had do does did and or but if it he she they i you "
-          "we him her me us them will would can could should must not no yes then that this there "
-          "which who what when where why how so as in on up out off down all some any one two "
-          "just very too than more most i'll i'm it's don't can't won't that's you're let's he's "
-          "she's i'd you'll isn't doesn't about because until before after".split())
+    | set(
+        "is are was were be been am has have had do does did and or but if it he she they i you "
+        "we him her me us them will would can could should must not no yes then that this there "
+        "which who what when where why how so as in on up out off down all some any one two "
+        "just very too than more most i'll i'm it's don't can't won't that's you're let's he's "
+        "she's i'd you'll isn't doesn't about because until before after".split()
+    )
 )
 NEVER_LAST = ARTICLES | set("of and or but the is are was because than into from".split())
 

@@ -63,9 +63,7 @@ def documents(count: int, *, seed: int) -> list[str]:
 def _overheard_prompts(count: int, seed: int) -> list[Prompt]:
     rng = random.Random(f"overheard/{seed}")
     names = list(FAMILIES)
-    return [
-        draw_prompt(rng, split="train", family=names[i % len(names)]) for i in range(count)
-    ]
+    return [draw_prompt(rng, split="train", family=names[i % len(names)]) for i in range(count)]
 
 
 def _common_slots(rng: random.Random) -> Slots:

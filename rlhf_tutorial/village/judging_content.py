@@ -207,7 +207,9 @@ def _list_axes(prompt: Parsed, reply: Reading) -> Axes:
 def _strangers(kind: str, reply: Reading) -> int:
     """How many list items are village words of another kind."""
     forms = set(members(kind)) | set(MORE_MEMBERS[kind].split())
-    kinds = [k for k in ("thing", "place", "animal", "colour", "feeling", "food", "day") if k != kind]
+    kinds = [
+        k for k in ("thing", "place", "animal", "colour", "feeling", "food", "day") if k != kind
+    ]
     others = set().union(*(members(k) for k in kinds)) - forms
     return sum(word in others for word in reply.words)
 
@@ -240,9 +242,7 @@ def constraint(prompt: Parsed, reply: Reading) -> Axes:
             return {"correctness": 1.0, "helpfulness": 0.4}
         return {"correctness": 0.5 if share == 1 else 0.0, "helpfulness": 0.3 if share else 0.1}
     if group == "words":
-        both = [
-            s for s in reply.sentences if _has(s, slots["thing"]) and _has(s, slots["place"])
-        ]
+        both = [s for s in reply.sentences if _has(s, slots["thing"]) and _has(s, slots["place"])]
         share = (_has(reply.lower, slots["thing"]) + _has(reply.lower, slots["place"])) / 2
         one = len(reply.sentences) == 1 and len(reply.words) >= 4
         if both:

@@ -216,8 +216,9 @@ class Reading:
             if base not in forms:
                 continue
             before = self.words[max(0, i - 3) : i]
-            if base in AMBIGUOUS and not (before and (
-                before[-1] in DETERMINERS or before[-1].endswith("'s"))):
+            if base in AMBIGUOUS and not (
+                before and (before[-1] in DETERMINERS or before[-1].endswith("'s"))
+            ):
                 continue
             if _negated(before):
                 continue

@@ -177,7 +177,11 @@ LISTS = (
 # What the one who asked says then. Reactions are how an internet carries the news that a
 # reply was wrong or unkind; a reward model can later build on what was learnt from them.
 REACTIONS = {
-    "thanks": ("Thank you, that is right.", "Yes, that helps me.", "Thank you, that is just right."),
+    "thanks": (
+        "Thank you, that is right.",
+        "Yes, that helps me.",
+        "Thank you, that is just right.",
+    ),
     "kind": ("Thank you, that is right and kind.", "How kind of you, and it is true."),
     "wrong": ("No, that is wrong.", "That is not true.", "You are mistaken."),
     "vague": ("That tells me nothing.", "This does not help me.", "You did not answer me."),

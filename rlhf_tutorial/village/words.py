@@ -118,9 +118,7 @@ FEELINGS = (
     "sad worried ashamed lonely afraid tired angry disappointed nervous jealous homesick hurt"
 ).split()
 
-WEATHER = (
-    "rain snow fog wind frost sunshine thunder hail".split()
-)
+WEATHER = "rain snow fog wind frost sunshine thunder hail".split()
 
 FOODS = (
     "soup bread honey jam porridge pancakes plums pears stew cake butter pudding noodles "

@@ -91,7 +91,6 @@ FAMILY = Family(
     combination=("who", "thing", "animal", "food", "weather"),
     corrupt=corrupt,
     replies={
-        group: {"right": RIGHT, "wrong": RIGHT, "vague": VAGUE, "cold": COLD}
-        for group in TROUBLES
+        group: {"right": RIGHT, "wrong": RIGHT, "vague": VAGUE, "cold": COLD} for group in TROUBLES
     },
 )

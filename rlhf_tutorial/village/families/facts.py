@@ -119,4 +119,3 @@ FAMILY = Family(
         ),
     },
 )
-

@@ -32,12 +32,16 @@ def fill(group: str, slots: Slots, rng: random.Random) -> Slots:
 def corrupt(group: str, slots: Slots, rng: random.Random) -> Slots:
     """Tells of somebody and something else."""
     who = other(rng, NAMES, slots["who"])
-    return slots | {
-        "who": who,
-        "animal": other(rng, ANIMALS, slots["animal"]),
-        "place": other(rng, PLACES, slots["place"]),
-        "thing": other(rng, THINGS, slots["thing"]),
-    } | pronouns(who)
+    return (
+        slots
+        | {
+            "who": who,
+            "animal": other(rng, ANIMALS, slots["animal"]),
+            "place": other(rng, PLACES, slots["place"]),
+            "thing": other(rng, THINGS, slots["thing"]),
+        }
+        | pronouns(who)
+    )
 
 
 TEMPLATES = (

@@ -1,0 +1,100 @@
+"""The command line: ``python -m rlhf_tutorial run`` and ``chat``.
+
+Bad input ends with one line on standard error and exit code 2, never with a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    parser = argparse.ArgumentParser(
+        prog="rlhf_tutorial", description="Reinforcement learning from human feedback, by doing."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="all stages, from documents to the report")
+    run.add_argument("--preset", default="quick", help="quick (minutes), full, or tiny (a trial)")
+    run.add_argument("--seed", type=int, default=0, help="of everything random")
+    run.add_argument("--out", type=Path, default=None, help="folder; runs/PRESET-SEED if not given")
+    run.add_argument("--rounds", type=int, default=1, help="turns of the loop")
+    run.add_argument("--my-rankings", type=Path, help="JSON Lines file of your own rankings")
+    run.add_argument(
+        "--split",
+        default="test",
+        choices=("development", "test"),
+        help="prompts to evaluate on: development while settings are chosen",
+    )
+
+    chat = commands.add_parser("chat", help="talk to base, SFT and RLHF side by side")
+    chat.add_argument("folder", type=Path, help="the folder of a finished run")
+    chat.add_argument("--seed", type=int, default=0, help="of the sampled replies")
+    chat.add_argument("--temperature", type=float, default=1.0, help="of sampling, above 0")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return {"run": _run, "chat": _chat}[options.command](options)
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. Finished stages are kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+    except (ValueError, OSError) as error:
+        text = " ".join(str(error).split())
+        print(f"rlhf_tutorial: {text}", file=sys.stderr)
+        return 2
+
+
+def _quiet() -> None:
+    """Keeps the bars of transformers out of ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import presets
+
+    presets.get_preset(options.preset)
+    _quiet()
+    from rlhf_tutorial import reporting, stages_run
+
+    out = options.out or Path("runs") / f"{options.preset}-{options.seed}"
+    report = stages_run.run(
+        options.preset,
+        options.seed,
+        out,
+        rounds=options.rounds,
+        my_rankings=options.my_rankings,
+        split=options.split,
+    )
+    print()
+    print(reporting.model_table(report))
+    print()
+    print(reporting.win_rate_table(report))
+    print()
+    print(reporting.sample_text(report))
+    print()
+    print(f"Report:  {Path(out) / 'report.md'}")
+    print(f"Figures: {Path(out) / 'figures'}")
+    print(f"Talk to the three models: python -m rlhf_tutorial chat {out}")
+    print("Next: make lab")
+    return 0
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import stages_chat
+
+    _quiet()
+    return stages_chat.converse(options.folder, seed=options.seed, temperature=options.temperature)

@@ -1,0 +1,73 @@
+"""Presets: every number of a whole run in one place.
+
+``quick`` is the course on two cores; ``full`` takes more of everything; ``tiny`` only shows
+that all stages fit together (its models learn next to nothing) and is what tests run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rlhf_tutorial.ppo import PPOSettings
+from rlhf_tutorial.pretraining import PretrainingSettings
+from rlhf_tutorial.reward import RewardSettings
+from rlhf_tutorial.sft import SFTSettings
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes and settings of all stages."""
+
+    size: str = "2m"  # of models.SIZES; the smallest that learns to copy in two minutes
+    vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
+    pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
+    demonstrations: int = 3000  # by volunteers; SFT reads them once
+    sft: SFTSettings = field(default_factory=SFTSettings)
+    rankings: int = 300  # items ranked by simulated colleagues
+    held_out_rankings: int = 60  # ranked as well, never trained on
+    replies_per_prompt: int = 4  # replies an item
+    max_new_tokens: int = 56  # tokens a reply at most; the longest good replies have about 45
+    reward: RewardSettings = field(default_factory=RewardSettings)
+    best_ranked: SFTSettings = field(default_factory=lambda: SFTSettings(epochs=2.0))
+    ppo: PPOSettings = field(default_factory=PPOSettings)
+    ppo_prompts: int = 3000  # different training prompts that PPO draws from
+    test_prompts: int = 560  # general test prompts, families in turn
+    safety_prompts: int = 304  # of each kind: harmful, look-alike, unknowable
+
+
+PRESETS: dict[str, Preset] = {
+    "tiny": Preset(
+        size="1m",
+        pretraining=PretrainingSettings(steps=12, probe_every=6),
+        demonstrations=96,
+        rankings=24,
+        held_out_rankings=12,
+        max_new_tokens=24,
+        reward=RewardSettings(epochs=1),
+        best_ranked=SFTSettings(epochs=1.0),
+        ppo=PPOSettings(steps=2, batch_size=16, micro_batch_size=16, max_new_tokens=24),
+        ppo_prompts=64,
+        test_prompts=48,
+        safety_prompts=16,
+    ),
+    "quick": Preset(
+        pretraining=PretrainingSettings(steps=600, probe_every=100),
+        ppo=PPOSettings(steps=32, max_new_tokens=56),
+    ),
+    "full": Preset(
+        pretraining=PretrainingSettings(steps=1500, probe_every=150),
+        demonstrations=6000,
+        ppo=PPOSettings(steps=60, max_new_tokens=56),
+    ),
+}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        ValueError: for an unknown name; says which there are.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

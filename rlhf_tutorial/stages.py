@@ -1,0 +1,241 @@
+"""Stages: the chain base -> SFT -> rankings -> reward model -> PPO, built where missing.
+
+``load_or_build("reward_model", preset="quick", seed=0)`` gives the artefact of a stage. An
+artefact is a folder whose name carries a hash of everything that made it: settings, seed,
+the keys of the stages before it, and the source code of the package. So a stale artefact is
+never used. A stage is built in a temporary folder that is renamed when complete: whatever
+interrupts it, nothing half-written is left where it could be taken for whole.
+
+Layout: ``FOLDER/sft-3f2a91c04d/`` holds the model or records of a stage, ``stage.json`` (what
+made it, seconds) and ``history.json`` (the table of its curves).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rlhf_tutorial.presets import Preset, get_preset
+from rlhf_tutorial.progress import stage_bar
+
+# Code that has no part in what a stage produces.
+_NOT_CODE = {"cli.py", "__main__.py", "plotting.py", "reporting.py", "evaluation.py", "checks.py"}
+LABELS = {
+    "base": "pretraining",
+    "sft": "SFT",
+    "rankings": "preferences",
+    "reward_model": "reward model",
+    "best_ranked_sft": "best-ranked",
+    "rlhf": "PPO",
+}
+# What each stage is made from. In round 2 and later, rankings are of the policy before, and
+# PPO goes on from it.
+PARENTS = {
+    "base": (),
+    "sft": ("base",),
+    "rankings": ("sft",),
+    "reward_model": ("sft", "rankings"),
+    "best_ranked_sft": ("sft", "rankings"),
+    "rlhf": ("sft", "reward_model"),
+}
+STAGES = tuple(PARENTS)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for: a stage of a preset with a seed, in a folder.
+
+    ``my_rankings`` is the content hash of a file of one's own rankings, its path in
+    ``my_rankings_file``; both empty without.
+    """
+
+    preset_name: str
+    seed: int
+    folder: Path
+    my_rankings_file: str = ""
+    show_progress: bool | None = None
+
+    @property
+    def preset(self) -> Preset:
+        """The settings behind the name."""
+        return get_preset(self.preset_name)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A finished stage on disk."""
+
+    stage: str
+    round: int
+    path: Path
+    seconds: float
+    history: list[dict]
+
+    def model(self):
+        """The stage's model: a language model, or the reward model."""
+        from rlhf_tutorial import models
+
+        if self.stage == "reward_model":
+            return models.load_reward_model(self.path, self.tokenizer())
+        return models.load_language_model(self.path, self.tokenizer())
+
+    def tokenizer(self):
+        """The tokenizer, which travels with every model."""
+        from rlhf_tutorial.tokenizer import load_tokenizer
+
+        return load_tokenizer(self.path)
+
+
+def default_folder() -> Path:
+    """Where artefacts live unless said otherwise: ``RLHF_TUTORIAL_HOME`` or the user's cache."""
+    home = os.environ.get("RLHF_TUTORIAL_HOME")
+    return Path(home) if home else Path.home() / ".cache" / "rlhf_tutorial"
+
+
+def load_or_build(
+    stage: str,
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    folder: Path | str | None = None,
+    round: int = 1,
+    my_rankings: Path | str | None = None,
+    progress: bool | None = None,
+) -> Artefact:
+    """The artefact of a stage, with its ancestors built when missing.
+
+    Args:
+        stage: base, sft, rankings, reward_model, best_ranked_sft or rlhf.
+        preset: quick, full or tiny.
+        seed: of everything random.
+        folder: where artefacts are kept; ``default_folder()`` if None.
+        round: 1, or more for further turns of the loop.
+        my_rankings: a JSON Lines file of one's own rankings, used beside the colleagues'.
+        progress: True or False to force progress bars on or off; None asks the terminal.
+
+    Raises:
+        ValueError: unknown stage or preset.
+        OSError: the folder cannot be written.
+    """
+    if stage not in PARENTS:
+        raise ValueError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
+    request = Request(
+        preset, seed, Path(folder or default_folder()), str(my_rankings or ""), progress
+    )
+    get_preset(preset)
+    return _load_or_build(request, stage, round)
+
+
+def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
+    ancestors = {
+        parent: _load_or_build(request, parent, parent_round)
+        for parent, parent_round in parents_of(stage, round)
+    }
+    target = (
+        request.folder
+        / f"{stage}{f'-round{round}' if round > 1 else ''}-{key_of(request, stage, round)}"
+    )
+    if not (target / "stage.json").exists():
+        from rlhf_tutorial.stages_build import BUILDERS
+
+        _build(request, stage, round, target, ancestors, BUILDERS[stage])
+    about = json.loads((target / "stage.json").read_text())
+    history = json.loads((target / "history.json").read_text())
+    return Artefact(stage, round, target, about["seconds"], history)
+
+
+def parents_of(stage: str, round: int) -> list[tuple[str, int]]:
+    """The stages, with their rounds, that a stage of a round is made from."""
+    if round == 1:
+        return [(parent, 1) for parent in PARENTS[stage]]
+    return {
+        "rankings": [("rlhf", round - 1), ("rankings", round - 1)],
+        "reward_model": [("sft", 1), ("rankings", round)],
+        "rlhf": [("sft", 1), ("reward_model", round), ("rlhf", round - 1)],
+    }.get(stage) or [(parent, 1) for parent in PARENTS[stage]]
+
+
+def key_of(request: Request, stage: str, round: int) -> str:
+    """Ten hexadecimal digits that change with anything the stage depends on."""
+    preset = asdict(request.preset)
+    own = {
+        "base": ("size", "vocabulary", "pretraining"),
+        "sft": ("demonstrations", "sft"),
+        "rankings": ("rankings", "held_out_rankings", "replies_per_prompt", "max_new_tokens"),
+        "reward_model": ("reward",),
+        "best_ranked_sft": ("best_ranked",),
+        "rlhf": ("ppo", "ppo_prompts"),
+    }[stage]
+    told = {
+        "stage": stage,
+        "round": round,
+        "seed": request.seed,
+        "settings": {name: preset[name] for name in own},
+        "parents": [key_of(request, parent, r) for parent, r in parents_of(stage, round)],
+        "code": code_hash(),
+    }
+    if stage == "rankings" and request.my_rankings_file:
+        told["mine"] = hashlib.sha256(Path(request.my_rankings_file).read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
+
+
+@functools.cache
+def code_hash() -> str:
+    """Hash of the package's source, so that changed code never meets an old artefact."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        if path.name not in _NOT_CODE:
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+Builder = Callable[[Request, int, Path, dict[str, Artefact], Any], list[dict]]
+
+
+def _build(
+    request: Request,
+    stage: str,
+    round: int,
+    target: Path,
+    ancestors: dict[str, Artefact],
+    builder: Builder,
+) -> None:
+    """Builds into a temporary folder beside the target and renames it when complete."""
+    label = LABELS[stage] + (f" {round}" if round > 1 else "")
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial.mkdir(parents=True)
+    started = time.perf_counter()
+    try:
+        with stage_bar(
+            label, disable=None if request.show_progress is None else not request.show_progress
+        ) as bar:
+            history = builder(request, round, partial, ancestors, bar)
+        about = {
+            "stage": stage,
+            "round": round,
+            "preset": request.preset_name,
+            "seed": request.seed,
+            "seconds": round_seconds(time.perf_counter() - started),
+        }
+        (partial / "history.json").write_text(json.dumps(history))
+        (partial / "stage.json").write_text(json.dumps(about, indent=1))
+        if target.exists():  # without stage.json: not ours to trust
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def round_seconds(seconds: float) -> float:
+    """Seconds to a tenth: more digits would promise more than a clock keeps."""
+    return float(f"{seconds:.1f}")

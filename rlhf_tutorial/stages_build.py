@@ -1,0 +1,193 @@
+"""What each stage does, in the order of the course. The glue between village and algorithms.
+
+Every builder has the same shape: ``(request, round, folder, ancestors, progress) -> history``.
+It writes its artefact into ``folder`` and returns the table of its curves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rlhf_tutorial import models, sampling
+from rlhf_tutorial.ppo import train_ppo
+from rlhf_tutorial.preferences import Ranking, load_rankings
+from rlhf_tutorial.pretraining import pretrain
+from rlhf_tutorial.reward import score_rollout, train_reward_model
+from rlhf_tutorial.sft import train_sft
+from rlhf_tutorial.tokenizer import train_tokenizer
+from rlhf_tutorial.village import annotators, corpus, gold, prompts
+from rlhf_tutorial.village.probes import village_probes
+
+TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
+WORDS_A_TOKEN = 36  # tokens a document has at least on average; decides how many are written
+GOLD_EVERY = 4  # PPO steps between two looks at the gold score, for the curve only
+
+
+def write_rankings(path: Path, rankings: list[Ranking]) -> None:
+    """One record a line, as `preferences.load_rankings` reads it."""
+    path.write_text("".join(ranking.to_json() + "\n" for ranking in rankings), encoding="utf-8")
+
+
+def _save(model, tokenizer, folder: Path) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def build_base(request, round, folder, ancestors, progress) -> list[dict]:
+    """Tokenizer and base model from the village's documents."""
+    preset = request.preset
+    settings = preset.pretraining
+    tokens = settings.steps * settings.batch * settings.time
+    count = max(2_000, tokens // WORDS_A_TOKEN)
+    documents = corpus.documents(count, seed=request.seed)
+    mixed = corpus.documents(min(count, TOKENIZER_DOCUMENTS), seed=request.seed)
+    tokenizer = train_tokenizer(mixed, preset.vocabulary)
+    model = models.build_language_model(preset.size, tokenizer, seed=request.seed)
+    history = pretrain(
+        model,
+        tokenizer,
+        documents,
+        settings,
+        seed=request.seed,
+        callbacks=[village_probes(tokenizer)],
+        progress=progress,
+    )
+    _save(model, tokenizer, folder)
+    return history
+
+
+def build_sft(request, round, folder, ancestors, progress) -> list[dict]:
+    """The base model, fine-tuned on volunteers' demonstrations."""
+    preset, base = request.preset, ancestors["base"]
+    model, tokenizer = base.model(), base.tokenizer()
+    demonstrations = corpus.demonstrations(preset.demonstrations, seed=request.seed)
+    history = train_sft(
+        model, tokenizer, demonstrations, preset.sft, seed=request.seed, progress=progress
+    )
+    _save(model, tokenizer, folder)
+    return history
+
+
+def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
+    """Replies of the model to training prompts, ranked by simulated colleagues.
+
+    In later rounds the replies are the newest policy's, and rankings of all rounds are kept.
+    """
+    preset = request.preset
+    writer = ancestors["sft" if round == 1 else "rlhf"]
+    model, tokenizer = writer.model(), writer.tokenizer()
+    count = preset.rankings + preset.held_out_rankings
+    asked = prompts.draw_prompts(
+        count, split="train", seed=1000 * request.seed + round, held_out=False
+    )
+    rollout = sampling.sample(
+        model,
+        tokenizer,
+        [prompt.text for prompt in asked],
+        replies_per_prompt=preset.replies_per_prompt,
+        max_new_tokens=preset.max_new_tokens,
+        seed=1000 * request.seed + round,
+    )
+    progress(1, 2)
+    k = preset.replies_per_prompt
+    items = [(p.text, rollout.texts[i * k : (i + 1) * k]) for i, p in enumerate(asked)]
+    people = annotators.colleagues(seed=request.seed)
+    ranked = annotators.rank_all(
+        items, people, seed=1000 * request.seed + round, model=f"{writer.stage}-{writer.round}"
+    )
+    training, held_out = ranked[: preset.rankings], ranked[preset.rankings :]
+    if round > 1:
+        training = load_rankings(ancestors["rankings"].path / "rankings.jsonl") + training
+    if request.my_rankings_file and round == 1:
+        training = load_rankings(request.my_rankings_file) + training
+    write_rankings(folder / "rankings.jsonl", training)
+    write_rankings(folder / "held_out.jsonl", held_out)
+    progress(2, 2)
+    return []
+
+
+def build_reward_model(request, round, folder, ancestors, progress) -> list[dict]:
+    """A score for replies, learnt from rankings, starting from the SFT weights."""
+    sft = ancestors["sft"]
+    tokenizer = sft.tokenizer()
+    model = models.build_reward_model(sft.model(), tokenizer, seed=request.seed)
+    history = train_reward_model(
+        model,
+        tokenizer,
+        load_rankings(ancestors["rankings"].path / "rankings.jsonl"),
+        request.preset.reward,
+        seed=request.seed,
+        progress=progress,
+    )
+    _save(model, tokenizer, folder)
+    return history
+
+
+def best_replies(rankings: list[Ranking]) -> list[dict[str, str]]:
+    """The top-ranked reply of each ranking as a demonstration."""
+    return [
+        {"prompt": ranking.prompt, "completion": ranking.replies[ranking.tiers[0][0]]}
+        for ranking in rankings
+        if ranking.tiers
+    ]
+
+
+def build_best_ranked_sft(request, round, folder, ancestors, progress) -> list[dict]:
+    """The cheap rival of PPO: SFT once more, on the replies that people liked best."""
+    sft = ancestors["sft"]
+    model, tokenizer = sft.model(), sft.tokenizer()
+    rankings = load_rankings(ancestors["rankings"].path / "rankings.jsonl")
+    history = train_sft(
+        model,
+        tokenizer,
+        best_replies(rankings),
+        request.preset.best_ranked,
+        seed=request.seed,
+        progress=progress,
+    )
+    _save(model, tokenizer, folder)
+    return history
+
+
+def gold_curve(step, policy, rollout, row) -> None:
+    """Adds the gold score of a rollout to the PPO table. PPO itself never sees it."""
+    if step == 1 or step % GOLD_EVERY == 0:
+        scores = [
+            gold.judge(prompt, reply).gold
+            for prompt, reply in zip(rollout.prompts, rollout.texts, strict=True)
+        ]
+        row["gold"] = sum(scores) / len(scores)
+
+
+def build_rlhf(request, round, folder, ancestors, progress) -> list[dict]:
+    """The SFT model (or the last round's policy), moved by PPO towards the reward model."""
+    preset, sft = request.preset, ancestors["sft"]
+    tokenizer = sft.tokenizer()
+    policy = (ancestors["rlhf"] if round > 1 else sft).model()
+    reward_model = ancestors["reward_model"].model()
+    asked = prompts.draw_prompts(
+        preset.ppo_prompts, split="train", seed=5000 * (request.seed + 1) + round, held_out=False
+    )
+    history = train_ppo(
+        policy,
+        sft.model(),
+        tokenizer,
+        [prompt.text for prompt in asked],
+        lambda rollout: score_rollout(reward_model, tokenizer, rollout),
+        preset.ppo,
+        seed=request.seed,
+        callbacks=[gold_curve],
+        progress=progress,
+    )
+    _save(policy, tokenizer, folder)
+    return history
+
+
+BUILDERS = {
+    "base": build_base,
+    "sft": build_sft,
+    "rankings": build_rankings,
+    "reward_model": build_reward_model,
+    "best_ranked_sft": build_best_ranked_sft,
+    "rlhf": build_rlhf,
+}
