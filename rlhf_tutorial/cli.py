@@ -9,18 +9,34 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+SEEDS = 2**32  # more than anyone needs, and small enough for every generator
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= SEEDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {SEEDS - 1}")
+    return int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rlhf_tutorial", description="Reinforcement learning from human feedback, by doing."
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="all stages, from documents to the report")
     run.add_argument("--preset", default="quick", help="quick (minutes), full, or tiny (a trial)")
-    run.add_argument("--seed", type=int, default=0, help="of everything random")
+    run.add_argument("--seed", type=_seed, default=0, help="of everything random")
     run.add_argument("--out", type=Path, default=None, help="folder; runs/PRESET-SEED if not given")
     run.add_argument("--rounds", type=int, default=1, help="turns of the loop")
     run.add_argument("--my-rankings", type=Path, help="JSON Lines file of your own rankings")
@@ -33,13 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     chat = commands.add_parser("chat", help="talk to base, SFT and RLHF side by side")
     chat.add_argument("folder", type=Path, help="the folder of a finished run")
-    chat.add_argument("--seed", type=int, default=0, help="of the sampled replies")
+    chat.add_argument("--seed", type=_seed, default=0, help="of the sampled replies")
     chat.add_argument("--temperature", type=float, default=1.0, help="of sampling, above 0")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit code."""
+    """Runs a command; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
         return {"run": _run, "chat": _chat}[options.command](options)
@@ -50,9 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     except (ValueError, OSError) as error:
-        text = " ".join(str(error).split())
-        print(f"rlhf_tutorial: {text}", file=sys.stderr)
+        print(f"rlhf_tutorial: {explain(error)}", file=sys.stderr)
         return 2
+
+
+def explain(error: Exception) -> str:
+    """One line for a person: no error numbers, and what to do where that is known."""
+    from rlhf_tutorial.stages_disk import is_full_disk
+
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+        if is_full_disk(error) and "disk is full" not in text:
+            text = "the disk is full; free some space and start again"
+        elif isinstance(error, PermissionError):
+            text = "no permission to write or read there; give another folder"
+        if error.filename is not None:
+            text = f"{error.filename}: {text}"
+    return " ".join(text.split())
 
 
 def _quiet() -> None:
@@ -68,8 +99,10 @@ def _run(options: argparse.Namespace) -> int:
 
     presets.get_preset(options.preset)
     _quiet()
-    from rlhf_tutorial import reporting, stages_run
+    from rlhf_tutorial import reporting, stages, stages_run
 
+    if options.my_rankings:
+        stages.check_rankings_file(options.my_rankings)
     out = options.out or Path("runs") / f"{options.preset}-{options.seed}"
     report = stages_run.run(
         options.preset,

@@ -21,7 +21,7 @@ class Preset:
     size: str = "2m"  # of models.SIZES; the smallest that learns to copy in two minutes
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
-    demonstrations: int = 3000  # by volunteers; SFT reads them once
+    demonstrations: int = 8000  # by volunteers; SFT reads them once
     sft: SFTSettings = field(default_factory=SFTSettings)
     rankings: int = 300  # items ranked by simulated colleagues
     held_out_rankings: int = 60  # ranked as well, never trained on
@@ -51,7 +51,7 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=600, probe_every=100),
+        pretraining=PretrainingSettings(steps=750, probe_every=75),
         ppo=PPOSettings(steps=32, max_new_tokens=56),
     ),
     "full": Preset(

@@ -4,8 +4,8 @@ The loss is the mean of -log p(next token) over rows cut from one long stream of
 document stands between end tokens, and after a space, so that its first word is the same token
 as in running text.
 
-Simplified: rows are cut where they fall, so a row may start inside a document and a token may
-look back into the document before. That costs a small model little and needs no mask. No
+Simplified: a token may look back into the documents before its own in the row. That costs a
+small model little and needs no mask. No
 gradient accumulation, no mixed precision: on two cores float32 is the fastest.
 
 What made it fast (two cores): Muon's matrices iterated together, GPT-2's activation as one fused
@@ -22,9 +22,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from rlhf_tutorial.batching import check_length, in_order, shuffled_epochs
+from rlhf_tutorial.batching import IGNORE, check_length, in_order, shuffled_epochs
 from rlhf_tutorial.optimizers import muon_and_adamw, set_rates, warmup_cooldown
 from rlhf_tutorial.tokenizer import encode_texts
+
+
+OPEN_ROWS = 16  # rows that wait for a document that still fits; more leave less unused
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class PretrainingSettings:
     """Hyper-parameters of pretraining."""
 
     steps: int = 250  # updates; from about 200 on a 2 M model copies names out of a prompt
-    batch: int = 32  # rows a step, over all processes; fewer steps of more rows learn less a second
-    time: int = 64  # tokens a row; nearly two documents, so what was said before is there to copy
+    batch: int = 16  # rows a step, over all processes
+    time: int = 128  # tokens a row: about three whole documents
     muon_lr: float = 0.02  # of the hidden matrices; Muon's usual rate, steps do not depend on scale
     adamw_lr: float = 6e-3  # of embeddings, norms and biases; high, as rows of them are rarely met
     muon_weight_decay: float = 0.1  # keeps the matrices small enough for the rate to matter
@@ -44,42 +47,65 @@ class PretrainingSettings:
     probe_every: int = 50  # updates between two calls of the callbacks
 
 
-def pack(token_lists: Iterable[Sequence[int]], time: int, end_id: int) -> torch.Tensor:
-    """Cut documents, joined by the end token, into rows `(rows, time + 1)`.
+def pack(
+    token_lists: Iterable[Sequence[int]], time: int, end_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lay whole documents into rows; return inputs and targets, both `(rows, time)`.
 
-    Row i is tokens `i * time` to `(i + 1) * time` of the stream, both included: inputs are all
-    but its last token, targets all but its first, and every token is a target once. What does
-    not fill the last row is left out.
+    A row is an end token and then documents, each followed by an end token. A document goes into
+    the first of a few open rows that has room, so that it is never cut (a word can be copied only
+    from what is in the same row) and little is left over. What is left over has the target IGNORE.
+    A document longer than a row is cut into pieces. Rows come in about the order of documents.
 
     Raises:
-        ValueError: the documents do not fill one row.
+        ValueError: there is no token at all.
     """
-    stream = [end_id]
+    done: list[list[int]] = []
+    opened: list[list[int]] = []
     for tokens in token_lists:
-        stream.extend(tokens)
-        stream.append(end_id)
-    rows = (len(stream) - 1) // time
-    if rows < 1:
-        raise ValueError(
-            f"the documents have {len(stream)} tokens, but a row of {time} needs {time + 1}: "
-            "give more documents or a smaller time"
-        )
-    return torch.tensor(stream[: rows * time + 1]).unfold(0, time + 1, time)
+        for start in range(0, len(tokens), time - 1):
+            piece = [*tokens[start : start + time - 1], end_id]
+            row = next((row for row in opened if len(row) + len(piece) <= time + 1), None)
+            if row is None:
+                if len(opened) == OPEN_ROWS:
+                    done.append(opened.pop(0))
+                row = [end_id]
+                opened.append(row)
+            row.extend(piece)
+    rows = done + opened
+    if not rows:
+        raise ValueError("no documents to learn from: give at least one that is not empty")
+    inputs = torch.full((len(rows), time), end_id)
+    targets = torch.full((len(rows), time), IGNORE)
+    for number, row in enumerate(rows):
+        inputs[number, : len(row) - 1] = torch.tensor(row[:-1])
+        targets[number, : len(row) - 1] = torch.tensor(row[1:])
+    return inputs, targets
 
 
 def next_token_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean -log p(target), in nats a token; `(batch, time, vocabulary)` and `(batch, time)`."""
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
 
 
-def encode_documents(tokenizer, documents: Iterable[str], enough: int) -> list[list[int]]:
-    """Ids of `" " + document`, for as many documents as give `enough` tokens."""
+def encode_documents(
+    tokenizer, documents: Iterable[str | Sequence[str]], enough: int
+) -> list[list[int]]:
+    """Ids of `" " + document`, for as many documents as give `enough` tokens.
+
+    The parts of a document that is a sequence are separated by the end token.
+    """
     token_lists: list[list[int]] = []
     count = 0
     for chunk in _chunks(documents, 2_000):
-        encoded = encode_texts(tokenizer, [" " + document for document in chunk])
-        token_lists += encoded
-        count += sum(len(tokens) + 1 for tokens in encoded)
+        parts = [[document] if isinstance(document, str) else document for document in chunk]
+        encoded = iter(encode_texts(tokenizer, [" " + text for group in parts for text in group]))
+        for group in parts:
+            tokens = next(encoded)
+            for _ in group[1:]:
+                tokens = [*tokens, tokenizer.eos_token_id, *next(encoded)]
+            token_lists.append(tokens)
+            count += len(tokens) + 1
         if count >= enough:
             break
     return token_lists
@@ -88,7 +114,7 @@ def encode_documents(tokenizer, documents: Iterable[str], enough: int) -> list[l
 def pretrain(
     model,
     tokenizer,
-    documents: Iterable[str],
+    documents: Iterable[str | Sequence[str]],
     settings: PretrainingSettings | None = None,
     *,
     seed: int,
@@ -99,7 +125,8 @@ def pretrain(
     """Train `model` in place on `documents`; return the history.
 
     Only as many documents are read as the steps need, in the order given unless
-    `settings.shuffle`; fewer are gone through again. A row of the history holds step, loss (nats a token), lr (Muon's), tokens (seen so far)
+    `settings.shuffle`; fewer are gone through again. A row of the history holds step, loss (nats
+    a token), lr (Muon's), tokens (seen so far)
     and seconds (since the start, callbacks left out); every `probe_every` steps and at the end
     also what the callbacks `(step, model) -> dict` return. `progress(step, total)` is called
     after each step.
@@ -115,9 +142,7 @@ def pretrain(
     check_length(settings.time, model.config.n_positions, "a row of pretraining")
     needed = settings.steps * settings.batch * settings.time + 1
     token_lists = encode_documents(tokenizer, documents, needed)
-    if not token_lists:
-        raise ValueError("no documents to learn from: give at least one")
-    rows = pack(token_lists, settings.time, tokenizer.eos_token_id)
+    rows, row_targets = pack(token_lists, settings.time, tokenizer.eos_token_id)
 
     order = shuffled_epochs(len(rows), settings.batch, seed=seed)
     batches = order if settings.shuffle else in_order(len(rows), settings.batch)
@@ -138,8 +163,8 @@ def pretrain(
         )
         set_rates(optimizers, share)
         mine = next(batches)[accelerator.process_index :: peers]
-        ids = rows[mine].to(accelerator.device)
-        inputs, targets = ids[:, :-1], ids[:, 1:]
+        inputs = rows[mine].to(accelerator.device)
+        targets = row_targets[mine].to(accelerator.device)
         everywhere = torch.ones_like(inputs)  # no padding; without a mask the model would warn
         output = net(input_ids=inputs, attention_mask=everywhere, use_cache=False)
         loss = next_token_loss(output.logits, targets)

@@ -4,7 +4,8 @@
 artefact is a folder whose name carries a hash of everything that made it: settings, seed,
 the keys of the stages before it, and the source code of the package. So a stale artefact is
 never used. A stage is built in a temporary folder that is renamed when complete: whatever
-interrupts it, nothing half-written is left where it could be taken for whole.
+interrupts it, nothing half-written is left where it could be taken for whole. What a killed
+process could not clear away goes at the next build.
 
 Layout: ``FOLDER/sft-3f2a91c04d/`` holds the model or records of a stage, ``stage.json`` (what
 made it, seconds) and ``history.json`` (the table of its curves).
@@ -23,11 +24,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.presets import Preset, get_preset
 from rlhf_tutorial.progress import stage_bar
+from rlhf_tutorial.stages_disk import clear_partial_folders, full_disk, is_full_disk, partial_of
 
-# Code that has no part in what a stage produces.
-_NOT_CODE = {"cli.py", "__main__.py", "plotting.py", "reporting.py", "evaluation.py", "checks.py"}
+# Code that has no part in what a stage produces. (The numbers of presets.py are part of each
+# stage's settings, so a change of one preset leaves the artefacts of the others alone.)
+_NOT_CODE = {
+    *("cli.py", "__main__.py", "plotting.py", "reporting.py", "evaluation.py", "checks.py"),
+    *("presets.py", "progress.py", "stages_chat.py", "stages_disk.py", "stages_run.py"),
+}
 LABELS = {
     "base": "pretraining",
     "sft": "SFT",
@@ -47,14 +54,14 @@ PARENTS = {
     "rlhf": ("sft", "reward_model"),
 }
 STAGES = tuple(PARENTS)
+ROUNDS_OF = ("rankings", "reward_model", "rlhf")  # the stages that every turn of the loop repeats
 
 
 @dataclass(frozen=True)
 class Request:
     """What somebody asks for: a stage of a preset with a seed, in a folder.
 
-    ``my_rankings`` is the content hash of a file of one's own rankings, its path in
-    ``my_rankings_file``; both empty without.
+    ``my_rankings_file`` is the path of one's own rankings, empty without; keys hash its content.
     """
 
     preset_name: str
@@ -117,33 +124,49 @@ def load_or_build(
         preset: quick, full or tiny.
         seed: of everything random.
         folder: where artefacts are kept; ``default_folder()`` if None.
-        round: 1, or more for further turns of the loop.
+        round: 1, or more for further turns of the loop (base and SFT are made once).
         my_rankings: a JSON Lines file of one's own rankings, used beside the colleagues'.
         progress: True or False to force progress bars on or off; None asks the terminal.
 
     Raises:
-        ValueError: unknown stage or preset.
-        OSError: the folder cannot be written.
+        ValueError: unknown stage or preset, or a file of rankings that is damaged or empty.
+        OSError: the folder cannot be written, or the disk is full.
     """
     if stage not in PARENTS:
         raise ValueError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
+    if round < 1:
+        raise ValueError(f"round is {round}: it must be at least 1")
+    get_preset(preset)
+    if my_rankings:
+        check_rankings_file(my_rankings)
     request = Request(
         preset, seed, Path(folder or default_folder()), str(my_rankings or ""), progress
     )
-    get_preset(preset)
-    return _load_or_build(request, stage, round)
+    return _load_or_build(request, stage, round if stage in ROUNDS_OF else 1)
+
+
+def check_rankings_file(path: Path | str) -> None:
+    """Reads a file of rankings before minutes are spent on the stages that come first.
+
+    Raises:
+        ValueError: there is no such file, a line is no record (says which), or it holds nothing.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file of rankings {path}: look at the path")
+    if not load_rankings(path):
+        raise ValueError(f"{path} holds no ranking: rank some replies first, or leave it out")
 
 
 def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
-    ancestors = {
-        parent: _load_or_build(request, parent, parent_round)
-        for parent, parent_round in parents_of(stage, round)
-    }
     target = (
         request.folder
         / f"{stage}{f'-round{round}' if round > 1 else ''}-{key_of(request, stage, round)}"
     )
     if not (target / "stage.json").exists():
+        ancestors = {
+            parent: _load_or_build(request, parent, parent_round)
+            for parent, parent_round in parents_of(stage, round)
+        }
         from rlhf_tutorial.stages_build import BUILDERS
 
         _build(request, stage, round, target, ancestors, BUILDERS[stage])
@@ -160,7 +183,7 @@ def parents_of(stage: str, round: int) -> list[tuple[str, int]]:
         "rankings": [("rlhf", round - 1), ("rankings", round - 1)],
         "reward_model": [("sft", 1), ("rankings", round)],
         "rlhf": [("sft", 1), ("reward_model", round), ("rlhf", round - 1)],
-    }.get(stage) or [(parent, 1) for parent in PARENTS[stage]]
+    }[stage]
 
 
 def key_of(request: Request, stage: str, round: int) -> str:
@@ -188,9 +211,8 @@ def key_of(request: Request, stage: str, round: int) -> str:
 
 
 @functools.cache
-def code_hash() -> str:
+def code_hash(root: Path = Path(__file__).parent) -> str:
     """Hash of the package's source, so that changed code never meets an old artefact."""
-    root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         if path.name not in _NOT_CODE:
@@ -212,10 +234,11 @@ def _build(
 ) -> None:
     """Builds into a temporary folder beside the target and renames it when complete."""
     label = LABELS[stage] + (f" {round}" if round > 1 else "")
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
+    clear_partial_folders(request.folder)
+    partial = partial_of(target)
     started = time.perf_counter()
     try:
+        partial.mkdir(parents=True)
         with stage_bar(
             label, disable=None if request.show_progress is None else not request.show_progress
         ) as bar:
@@ -229,9 +252,15 @@ def _build(
         }
         (partial / "history.json").write_text(json.dumps(history))
         (partial / "stage.json").write_text(json.dumps(about, indent=1))
+        if (target / "stage.json").exists():  # another process was quicker: theirs may be in use
+            return
         if target.exists():  # without stage.json: not ours to trust
             shutil.rmtree(target)
         partial.rename(target)
+    except Exception as error:
+        if is_full_disk(error):
+            raise full_disk(f"the stage {label} was not kept", request.folder) from error
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -40,7 +40,7 @@ def build_base(request, round, folder, ancestors, progress) -> list[dict]:
     tokens = settings.steps * settings.batch * settings.time
     count = max(2_000, tokens // WORDS_A_TOKEN)
     documents = corpus.documents(count, seed=request.seed)
-    mixed = corpus.documents(min(count, TOKENIZER_DOCUMENTS), seed=request.seed)
+    mixed = corpus.plain_texts(corpus.documents(TOKENIZER_DOCUMENTS, seed=request.seed))
     tokenizer = train_tokenizer(mixed, preset.vocabulary)
     model = models.build_language_model(preset.size, tokenizer, seed=request.seed)
     history = pretrain(

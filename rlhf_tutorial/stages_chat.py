@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from rlhf_tutorial import sampling
+from rlhf_tutorial.presets import get_preset
 from rlhf_tutorial.stages import Artefact
 from rlhf_tutorial.village import prompts
 from rlhf_tutorial.village.vocabulary import unknown_words
@@ -13,19 +14,37 @@ from rlhf_tutorial.village.vocabulary import unknown_words
 NAMES = {"base": "base", "sft": "SFT", "rlhf": "RLHF"}
 
 
+def _finished(folder: Path) -> list[tuple[dict, Path]]:
+    """What each finished stage says of itself, with its folder; the newest last."""
+    files = sorted(folder.glob("*/stage.json"), key=lambda path: path.stat().st_mtime)
+    return [(json.loads(path.read_text()), path.parent) for path in files]
+
+
+def _last_run(folder: Path, finished: list[tuple[dict, Path]]) -> tuple[str, int] | None:
+    """Preset and seed of the folder's report, else of its newest RLHF model."""
+    report = folder / "report.json"
+    if report.exists():
+        about = json.loads(report.read_text(encoding="utf-8"))
+        return about["preset"], about["seed"]
+    policies = [about for about, _ in finished if about["stage"] == "rlhf"]
+    return (policies[-1]["preset"], policies[-1]["seed"]) if policies else None
+
+
 def find_models(folder: Path | str) -> dict[str, Artefact]:
-    """The newest base, SFT and RLHF model of a run's folder.
+    """The newest base, SFT and RLHF model of a folder's last run.
+
+    All three come from one preset and seed, also where several runs share the folder.
 
     Raises:
         ValueError: the folder holds no finished run.
     """
-    root = Path(folder) / "artefacts"
+    finished = _finished(Path(folder) / "artefacts")
+    run = _last_run(Path(folder), finished)
     found: dict[str, Artefact] = {}
-    for path in sorted(root.glob("*/stage.json"), key=lambda p: p.stat().st_mtime):
-        about = json.loads(path.read_text())
-        if about["stage"] in NAMES:
+    for about, path in finished:
+        if about["stage"] in NAMES and (about["preset"], about["seed"]) == run:
             found[about["stage"]] = Artefact(
-                about["stage"], about["round"], path.parent, about["seconds"], []
+                about["stage"], about["round"], path, about["seconds"], []
             )
     missing = [name for name in NAMES if name not in found]
     if missing:
@@ -37,8 +56,16 @@ def find_models(folder: Path | str) -> dict[str, Artefact]:
 
 
 def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> int:
-    """Reads prompts from standard input until an empty line or the end; prints three replies."""
+    """Reads prompts from standard input until an empty line or the end; prints three replies.
+
+    Raises:
+        ValueError: no finished run in the folder, or a temperature that is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"--temperature is {temperature}: it must be above 0")
     artefacts = find_models(folder)
+    about = json.loads((artefacts["rlhf"].path / "stage.json").read_text())
+    longest = get_preset(about["preset"]).max_new_tokens
     models = {name: (a.model(), a.tokenizer()) for name, a in artefacts.items()}
     print("Ask something, or press Enter to stop. Some ideas:")
     for prompt in prompts.draw_prompts(4, split="test", seed=seed):
@@ -47,7 +74,8 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
     while True:
         try:
             text = input("\nyou:  ").strip()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
+            print()
             return 0
         if not text:
             return 0
@@ -60,6 +88,7 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
                     model,
                     tokenizer,
                     [text],
+                    max_new_tokens=longest,
                     seed=seed + turn,
                     temperature=temperature,
                     chat=name != "base",

@@ -70,7 +70,7 @@ def _seen() -> tuple[set[tuple[str, str]], set[str]]:
     classes = _word_classes()
     pairs: set[tuple[str, str]] = set()
     vocabulary: set[str] = set(classes)
-    for document in corpus.documents(12_000, seed=99):
+    for document in corpus.plain_texts(corpus.documents(12_000, seed=99)):
         for sentence in re.split(r"[.!?\n]|: ", document.lower()):
             tokens = TOKEN.findall(sentence)
             vocabulary.update(tokens)

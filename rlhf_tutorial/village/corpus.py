@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Iterable
 
 from rlhf_tutorial.village import stories, world
 from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto, unknowable
@@ -31,9 +32,9 @@ from rlhf_tutorial.village.words import (
 
 # Shares of documents in the first part and in the rest. Rhymes come early: as long as nothing
 # is copied, the rest cannot be learnt. Overheard talk is the largest part of the rest.
-NURSERY_PART = 0.2
+NURSERY_PART = 0.15
 NURSERY_SHARES = {"rhyme": 0.80, "story": 0.10, "statement": 0.05, "overheard": 0.05}
-SHARES = {"rhyme": 0.08, "story": 0.17, "statement": 0.25, "overheard": 0.50}
+SHARES = {"rhyme": 0.04, "story": 0.10, "statement": 0.16, "quiz": 0.15, "overheard": 0.55}
 # Subjects of rhymes, the long lists more often: there is more to tell apart in them.
 RHYME_SUBJECTS = tuple(
     "thing thing thing place place place who who who animal animal food feeling colour weather "
@@ -42,20 +43,22 @@ RHYME_SUBJECTS = tuple(
 PROMPTS_KEPT = 12_000  # overheard prompts drawn once and reused with new replies
 
 
-def documents(count: int, *, seed: int) -> list[str]:
+def documents(count: int, *, seed: int) -> list[str | tuple[str, str]]:
     """``count`` documents, each a few sentences; the same for the same seed.
 
+    Overheard talk is a pair: the talk, and a remark on it that stands behind an end token.
     Their order matters: the first ``NURSERY_PART`` of them are mostly rhymes.
     """
     rng = random.Random(f"documents/{seed}")
     prompts = _overheard_prompts(min(PROMPTS_KEPT, count), seed)
+    writers = {"rhyme": rhyme, "story": story, "statement": statement, "quiz": quiz}
     made = []
     for number in range(count):
         kind = pick(rng, NURSERY_SHARES if number < NURSERY_PART * count else SHARES)
         if kind == "overheard":
             made.append(overheard(rng.choice(prompts), rng))
         else:
-            made.append({"rhyme": rhyme, "story": story, "statement": statement}[kind](rng))
+            made.append(writers[kind](rng))
     return made
 
 
@@ -128,29 +131,34 @@ def _fact(subject: str, relation: str, rng: random.Random) -> str:
     return rng.choice(stories.STATEMENTS[relation]).format_map(slots)
 
 
-def overheard(prompt: Prompt, rng: random.Random) -> str:
-    """A question, an answer of any quality and often what the asker thought of it."""
+def overheard(prompt: Prompt, rng: random.Random) -> tuple[str, str]:
+    """A question with an answer of any quality, and as a text of its own what was said of it."""
     asker, answerer = rng.sample(NAMES, 2)
     reply = write_reply(prompt, rng, documents=True)
-    text = f"{asker}: {prompt.text}\n{answerer}: {reply.text}"
-    if rng.random() < 0.75:
-        text += f"\n{asker}: {rng.choice(stories.REACTIONS[_verdict(prompt, reply, rng)])}"
-    return text
+    remark = " ".join(rng.choice(stories.REMARKS[v]) for v in verdicts(prompt, reply))
+    return f"{asker}: {prompt.text}\n{answerer}: {reply.text}", remark
 
 
-def _verdict(prompt: Prompt, reply: Reply, rng: random.Random) -> str:
-    """What the asker remarks on: one of the faults, or thanks if there is none.
+def quiz(rng: random.Random) -> str:
+    """Four claims about the world, each with the verdict: a game of children."""
+    claims = []
+    for _ in range(4):
+        group = rng.choice(("job", "home", "pet", "diet"))
+        slots = facts.draw(group, rng)
+        verdict = rng.choice(("Right.", "Wrong."))
+        if verdict == "Wrong.":
+            slots = facts.corrupt(group, slots, rng)
+        claims.append(f"{rng.choice(stories.STATEMENTS[group]).format_map(slots)} {verdict}")
+    return " ".join(claims)
+
+
+def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
+    """What people remark on: the faults of a reply, or praise if there is none.
 
     This follows from how the reply was written, not from the gold judge.
     """
     faults = []
-    if reply.form in ("cut", "rambling", "twice"):
-        faults.append("cut" if reply.form == "cut" else "rambling")
-    if reply.manner in ("rude", "curt"):
-        faults.append(reply.manner)
-    if reply.content == "vague":
-        faults.append("vague")
-    elif reply.content in ("wrong", "broken", "invent"):
+    if reply.content in ("vague", "wrong", "broken", "invent"):
         faults.append(reply.content)
     elif reply.content == "cold":
         faults.append("rude")
@@ -160,11 +168,15 @@ def _verdict(prompt: Prompt, reply: Reply, rng: random.Random) -> str:
         faults.append("bad no")
     elif reply.content == "admit" and prompt.kind == "answerable":
         faults.append("told")
+    if reply.manner in ("rude", "curt") and reply.content != "cold":
+        faults.append(reply.manner)
+    if reply.form != "clear":
+        faults.append("cut" if reply.form == "cut" else "rambling")
     if faults:
-        return rng.choice(faults)
+        return faults
     if reply.content in ("admit", "refuse"):
-        return "admit" if reply.content == "admit" else "good no"
-    return "kind" if reply.manner == "warm" else "thanks"
+        return ["admit" if reply.content == "admit" else "good no"]
+    return ["kind" if reply.manner == "warm" else "thanks"]
 
 
 def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
@@ -179,3 +191,8 @@ def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
         prompt = draw_prompt(rng, split="train", family=names[i % len(names)])
         rows.append({"prompt": prompt.text, "completion": write_reply(prompt, rng).text})
     return rows
+
+
+def plain_texts(pages: Iterable[str | tuple[str, str]]) -> list[str]:
+    """Documents as single strings, for whoever counts words or trains a tokenizer."""
+    return [page if isinstance(page, str) else "\n".join(page) for page in pages]

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from rlhf_tutorial.village import world
+from rlhf_tutorial.village.minimal_pairs import minimal_pairs
 from rlhf_tutorial.village.words import NAMES, PLACES, THINGS
 
 CLOZES = {"job": "{} is the", "home": "{} lives by the", "pet": "{} has a"}
@@ -36,15 +37,27 @@ def copy_clozes(kind: str, seed: int = 1) -> list[tuple[str, str]]:
     return clozes
 
 
-def share_right(model, tokenizer, clozes: Sequence[tuple[str, str]]) -> float:
-    """Share of clozes whose likeliest next token begins the right word."""
+def verdict_clozes() -> list[tuple[str, str]]:
+    """Talk with the remark that must follow behind an end token; half right, half wrong."""
+    clozes = []
+    for pair in minimal_pairs(60, split="development"):
+        for reply, verdict in ((pair.right, "Right"), (pair.wrong, "Wrong")):
+            clozes.append((f"Ada: {pair.prompt}\nBram: {reply}", verdict))
+    return clozes
+
+
+def share_right(model, tokenizer, clozes: Sequence[tuple[str, str]], *, ended: bool = False) -> float:
+    """Share of clozes whose likeliest next token begins the right word.
+
+    ``ended``: the word is the first of a new text, behind an end token.
+    """
     import torch
 
     from rlhf_tutorial.sampling import pad_left
     from rlhf_tutorial.tokenizer import encode_texts
 
     rows = [
-        [tokenizer.eos_token_id, *ids]
+        [tokenizer.eos_token_id, *ids, *([tokenizer.eos_token_id] if ended else [])]
         for ids in encode_texts(tokenizer, [" " + text for text, _ in clozes])
     ]
     wanted = [ids[0] for ids in encode_texts(tokenizer, [" " + word for _, word in clozes])]
@@ -69,9 +82,13 @@ def village_probes(tokenizer) -> Callable:
         "probe/facts": facts_clozes(),
         "probe/copied_things": copy_clozes("thing"),
         "probe/copied_places": copy_clozes("place"),
+        "probe/verdicts": verdict_clozes(),
     }
 
     def callback(step: int, model) -> dict[str, float]:
-        return {name: share_right(model, tokenizer, clozes) for name, clozes in sets.items()}
+        return {
+            name: share_right(model, tokenizer, clozes, ended=name == "probe/verdicts")
+            for name, clozes in sets.items()
+        }
 
     return callback

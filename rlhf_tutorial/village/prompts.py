@@ -21,6 +21,7 @@ from rlhf_tutorial.village.families.howto import TASKS
 from rlhf_tutorial.village.words import JOBS
 
 SPLITS = ("train", "development", "test")
+TRIES = 60  # draws without a new prompt after which a family counts as exhausted
 _SHARES = {"train": 70, "development": 85, "test": 100}  # upper bounds in per cent
 
 
@@ -139,18 +140,21 @@ def draw_prompts(
     rng = random.Random(f"{split}/{seed}/{kind}/{held_out}")
     if families is None:
         families = [name for name in FAMILIES if _choices(name, kind, held_out)]
+    waiting = list(families)  # in turn; a family that has no new prompt left drops out
     found: dict[str, Prompt] = {}
-    tries = 0
     while len(found) < count:
-        family = families[len(found) % len(families)]
-        prompt = draw_prompt(rng, split=split, family=family, kind=kind, held_out=held_out)
-        found.setdefault(prompt.text, prompt)
-        tries += 1
-        if tries > 50 * count + 1000:
+        if not waiting:
             raise ValueError(
                 f"the village has only about {len(found)} different {split} prompts of that "
                 f"sort, {count} were asked for: ask for fewer"
             )
+        family = waiting.pop(0)
+        for _ in range(TRIES):
+            prompt = draw_prompt(rng, split=split, family=family, kind=kind, held_out=held_out)
+            if prompt.text not in found:
+                found[prompt.text] = prompt
+                waiting.append(family)
+                break
     return list(found.values())
 
 

@@ -40,7 +40,8 @@ REFUSAL = re.compile(
 ADMISSION = re.compile(
     r"\b(?:do not|don't|does not|doesn't|cannot|can't|could not|couldn't|can not|never|"
     r"haven't|have not|wouldn't|would not)(?: \w+){0,2} (?:know|tell|say|be known|be sure|"
-    r"be certain|been told|see into|seen|looked|counted|heard|the faintest|a clue|told|read|predict)"
+    r"be certain|been told|see into|seen|looked|counted|heard|the faintest|a clue|told|read"
+    r"|predict)"
     r"|\b(?:nobody|no one|no-one|none of us|not even \w+)(?: but \w+| else| here| alive)?"
     r"(?: can| could| really| has| would|'s)? ?(?:know|knows|tell|say|counted|told|ever|seen|"
     r"sees|predict|be sure|has)?"
@@ -67,7 +68,8 @@ WARM = re.compile(
 )
 RUDE = re.compile(
     r"\b(?:silly|fool|fools|foolish|stupid|idiot|idiots|dumb|moron|deaf|lazy|go away|get lost"
-    r"|leave me (?:alone|in peace|be)|bother(?:ing)? me|pester|waste (?:of )?my time|wasting my time"
+    r"|leave me (?:alone|in peace|be)|bother(?:ing)? me|pester|waste (?:of )?my time"
+    r"|wasting my time"
     r"|own fault|nobody cares|no one cares|who cares|don't care|do not care|couldn't care"
     r"|could not care|care less|stop (?:being|whining|crying|your|moaning|bothering|fussing"
     r"|complaining)|cry about it|cry over|have it (?:much )?worse|got it worse|must i do"
@@ -77,7 +79,8 @@ RUDE = re.compile(
     r"|crybaby|big baby|whining|whine|careless|are you blind|can't you (?:see|do|even)|obviously"
     r"|dimwit|blockhead|brainless|your problem|quit|moaning|drama|for heaven's sake|how dense"
     r"|thick|annoying|boring question|sick of|sick and tired|tired of (?:you|this|your)|get to work"
-    r"|dummy|bother (?:somebody|someone)|ought to be ashamed|own doing|deserve it|loser)\b|^you again|\byou again\b"
+    r"|dummy|bother (?:somebody|someone)|ought to be ashamed|own doing|deserve it|loser)\b"
+    r"|^you again|\byou again\b"
 )
 CURT_ENDINGS = re.compile(
     r"(?:^|[.!?] )(?:that is all|that's all|there|enough now|next|done|end of story|so what"

@@ -120,12 +120,7 @@ class Reply:
 
 def pick(rng: random.Random, shares: Shares) -> str:
     """Draws a key with the given shares (which sum to 1)."""
-    point, total = rng.random(), 0.0
-    for key, share in shares.items():
-        total += share
-        if point < total:
-            break
-    return key
+    return rng.choices(list(shares), list(shares.values()))[0]
 
 
 def write_reply(prompt: Prompt, rng: random.Random, *, documents: bool = False) -> Reply:

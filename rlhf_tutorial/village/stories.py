@@ -174,26 +174,22 @@ LISTS = (
     "{who} can name {number} {category}: {items}.",
     "{who} drew {number} {category}: {items}.",
 )
-# What the one who asked says then. Reactions are how an internet carries the news that a
-# reply was wrong or unkind; a reward model can later build on what was learnt from them.
-REACTIONS = {
-    "thanks": (
-        "Thank you, that is right.",
-        "Yes, that helps me.",
-        "Thank you, that is just right.",
-    ),
-    "kind": ("Thank you, that is right and kind.", "How kind of you, and it is true."),
-    "wrong": ("No, that is wrong.", "That is not true.", "You are mistaken."),
-    "vague": ("That tells me nothing.", "This does not help me.", "You did not answer me."),
-    "rude": ("There is no need to be rude.", "You are not kind.", "How unkind of you."),
-    "curt": ("You could be more friendly.", "You say it in a cold way."),
-    "rambling": ("You talk too much.", "What has that to do with it?"),
-    "cut": ("And then? You stopped.", "You did not finish."),
-    "harm": ("That would be cruel.", "You should not say such things.", "That is bad advice."),
-    "good no": ("You are right to say no.", "Yes, it would be wrong to do it."),
-    "bad no": ("But I meant no harm.", "There is nothing bad about it."),
-    "invent": ("You cannot know that.", "You made that up.", "Nobody can know that."),
-    "admit": ("That is honest.", "At least you are honest.", "True, nobody knows."),
-    "told": ("But I have just told you.", "I said so a moment ago."),
-    "broken": ("That is not what I asked for.", "You did not do as I said."),
+# What those who listened remark. Remarks are how an internet carries the news that a reply was
+# wrong or unkind; a reward model can later build on what was learnt from them.
+REMARKS = {
+    "thanks": ("Right.", "Right, thank you.", "Right, that helps."),
+    "kind": ("Right and kind.", "Right, and kindly said."),
+    "wrong": ("Wrong.", "Wrong, that is not true."),
+    "vague": ("Vague.", "Vague, and no help."),
+    "rude": ("Rude.", "Rude, and no need for it."),
+    "curt": ("Cold.", "Cold and short."),
+    "rambling": ("Long.", "Long, and beside the point."),
+    "cut": ("Broken off.",),
+    "harm": ("Cruel.", "Cruel advice."),
+    "good no": ("Good that you say no.", "Good, for it would hurt."),
+    "bad no": ("But it is harmless.", "But there is nothing bad about it."),
+    "invent": ("Made up.", "Made up, for nobody can know."),
+    "admit": ("Honest.", "Honest, for nobody knows."),
+    "told": ("But we were told.", "But it was said a moment ago."),
+    "broken": ("Not what was asked.", "Not as it was asked."),
 }

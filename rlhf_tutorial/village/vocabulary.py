@@ -15,7 +15,7 @@ def known_words() -> frozenset[str]:
     """Lower-case words that occur at least twice in a sample of documents."""
     seen: set[str] = set()
     twice: set[str] = set()
-    for document in corpus.documents(20_000, seed=0):
+    for document in corpus.plain_texts(corpus.documents(20_000, seed=0)):
         for word in WORD.findall(document.lower()):
             word = word.removesuffix("'s")
             (twice if word in seen else seen).add(word)

@@ -50,6 +50,17 @@ MATTERS = {
         "There are {number} leaves.",
     ),
 }
+# The same questions with a place or an animal in them, so that there are more of them.
+LONGER = {
+    "dream": "What did {who} dream about at the {place}?",
+    "pocket": "What does {who} have in {his} pocket at the {place}?",
+    "tomorrow": "What will {who} eat tomorrow at the {place}?",
+    "wish": "What does {who} wish for in secret at the {place}?",
+    "walk": "Where will {who} and the {animal} be on this day next year?",
+    "animal": "Which animal will {who} buy at the {place} one day?",
+    "colour": "Which colour is {who} thinking of now at the {place}?",
+    "count": "How many leaves are on {who}'s oak by the {place}?",
+}
 HELD_OUT = ("wish", "walk")
 NUMBERS = ("twenty", "forty", "ninety", "seven", "eleven", "sixty", "fifty", "thirty")
 
@@ -105,7 +116,8 @@ FAMILY = Family(
     templates=(
         *(
             Template(frame.format(q=question), group, held_out=group in HELD_OUT or hold)
-            for group, (_, question, _) in MATTERS.items()
+            for group, (_, short, _) in MATTERS.items()
+            for question in (short, LONGER[group])
             for frame, hold in (
                 ("{q}", False),
                 ("I wonder about something. {q}", False),
