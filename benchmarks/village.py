@@ -159,7 +159,7 @@ def count() -> tuple[int, int, int, int]:
     """Skeletons, strict skeletons and words that occur often enough, and words at all."""
     skeletons: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    for document in corpus.documents(DOCUMENTS, seed=0):
+    for document in corpus.plain_texts(corpus.documents(DOCUMENTS, seed=0)):
         found.update(WORD.findall(document.lower()))
         skeletons.update(map(skeleton, sentences(document)))
     often = [

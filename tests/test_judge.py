@@ -158,7 +158,8 @@ def test_any_reply_to_a_village_prompt_gets_scores(seed, reply):
 def test_shuffled_words_never_earn_what_sentences_do(seed, size):
     """A bag of village words has no clarity, so it earns little whatever the words are."""
     rng = random.Random(seed)
-    words = [w for text in corpus.documents(12, seed=seed) for w in text.lower().split()]
+    texts = corpus.plain_texts(corpus.documents(12, seed=seed))
+    words = [word for text in texts for word in text.lower().split()]
     bag = rng.sample([w.strip(".,?!:") for w in words], min(size, len(words)))
     scores = judge("What does Ada do?", " ".join(bag))  # no full stop: it is not a sentence either
     assert scores.clarity <= 0.5
