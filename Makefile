@@ -58,10 +58,10 @@ tutorial: $(STAMP)
 	  --preset $(PRESET) --seed $(SEED) --out $(OUT))
 
 test: $(STAMP)
-	$(call timed,test,$(BIN)/python -m pytest -m "not slow")
+	$(BIN)/python -m pytest -m "not slow"
 
 test-fast: $(STAMP)
-	$(call timed,test-fast,$(BIN)/python -m pytest -m "not slow and not medium")
+	$(BIN)/python -m pytest -m "not slow and not medium"
 
 verify: $(STAMP)
 	$(call timed,slow tests,$(BIN)/python -m pytest -m slow || test $$? -eq 5)

@@ -117,6 +117,9 @@ def _run(options: argparse.Namespace) -> int:
     print()
     print(reporting.win_rate_table(report))
     print()
+    if options.rounds > 1:
+        print(reporting.rounds_table(report))
+        print()
     print(reporting.sample_text(report))
     print()
     print(f"Report:  {Path(out) / 'report.md'}")

@@ -210,6 +210,18 @@ def win_rate_table(report: Mapping[str, Any]) -> str:
     return markdown_table(["win rate", "mean [95 % interval]", "prompts"], rows)
 
 
+def rounds_table(report: Mapping[str, Any]) -> str:
+    """One row for each turn of the loop."""
+    rows = []
+    for row in report.get("rounds", []):
+        figures = [number(row["accuracy_vs_gold"]), number(row["gold"])]
+        rows.append(
+            [str(row["round"]), str(row["rankings"]), *figures, interval(row["win_rate_vs_sft"])]
+        )
+    header = ["round", "rankings", "reward model vs gold", "gold reward", "win rate over SFT"]
+    return markdown_table(header, rows)
+
+
 def sample_text(report: Mapping[str, Any]) -> str:
     """The sample prompts, each with the replies of all models under it."""
     blocks = []
@@ -250,6 +262,7 @@ def report_markdown(report: Mapping[str, Any], figures: Mapping[str, str] | None
         "intervals are clustered by template.",
         model_table(report),
         win_rate_table(report),
+        *([rounds_table(report)] if len(report.get("rounds", [])) > 1 else []),
         "## Six prompts, answered by each model",
         sample_text(report),
         "## Reward model, PPO, time",

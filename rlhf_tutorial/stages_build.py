@@ -16,7 +16,7 @@ from rlhf_tutorial.reward import score_rollout, train_reward_model
 from rlhf_tutorial.sft import train_sft
 from rlhf_tutorial.tokenizer import train_tokenizer
 from rlhf_tutorial.village import annotators, corpus, gold, prompts
-from rlhf_tutorial.village.probes import village_probes
+from rlhf_tutorial.stages_probes import village_probes
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 WORDS_A_TOKEN = 36  # tokens a document has at least on average; decides how many are written
@@ -99,7 +99,9 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
     if round > 1:
         training = load_rankings(ancestors["rankings"].path / "rankings.jsonl") + training
     if request.my_rankings_file and round == 1:
-        training = load_rankings(request.my_rankings_file) + training
+        mine = load_rankings(request.my_rankings_file)
+        taken = {ranking.id for ranking in mine}  # for instance of an earlier run with this seed
+        training = mine + [ranking for ranking in training if ranking.id not in taken]
     write_rankings(folder / "rankings.jsonl", training)
     write_rankings(folder / "held_out.jsonl", held_out)
     progress(2, 2)

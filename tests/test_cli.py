@@ -270,6 +270,9 @@ def test_the_report_shows_both_rounds(tiny_run):
     # What the report calls RLHF is the last policy.
     assert report["models"]["rlhf"]["gold"] == second["gold"]
     assert report["reward_model"]["rankings"] == 2 * TINY.rankings
+    page = (tiny_run.folder / "report.md").read_text(encoding="utf-8")
+    assert reporting.rounds_table(report) in page
+    assert "| 2     | 48 " in reporting.rounds_table(report)
 
 
 @pytest.mark.medium

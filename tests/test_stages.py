@@ -506,6 +506,15 @@ def test_my_rankings_are_used(tiny_run, tmp_path):
 
 
 @pytest.mark.medium
+def test_the_rankings_of_an_earlier_run_can_be_mine(tiny_run, tmp_path):
+    folder = tmp_path / "artefacts"
+    shutil.copytree(tiny_run.folder / "artefacts", folder)
+    mine = load("rankings", folder).path / "rankings.jsonl"
+    again = load("rankings", folder, my_rankings=mine).path / "rankings.jsonl"
+    assert load_rankings(again) == load_rankings(mine)
+
+
+@pytest.mark.medium
 def test_a_tokenizer_of_another_vocabulary_is_noticed(tiny_run, tmp_path):
     from rlhf_tutorial.models import CheckpointError
     from tests.tiny import tiny_tokenizer

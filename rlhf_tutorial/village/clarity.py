@@ -79,11 +79,11 @@ def _seen() -> tuple[set[tuple[str, str]], set[str]]:
     return pairs, vocabulary
 
 
-def odd_pairs(reply: Reading) -> tuple[int, int]:
+def odd_pairs(reply: Reading) -> tuple[float, int]:
     """``(odd, all)`` neighbouring pairs of words, sentence by sentence."""
     seen, vocabulary = _seen()
     classes = _word_classes()
-    odd = total = 0
+    odd, total = 0.0, 0
     for sentence in reply.sentences:
         tokens = TOKEN.findall(sentence)
         tagged = [classes.get(token.removesuffix("'s"), token) for token in tokens]
@@ -111,7 +111,7 @@ def odd_pairs(reply: Reading) -> tuple[int, int]:
                 and first.isalpha()
                 and second.isalpha()
             ):
-                odd += 1
+                odd += 0.5
         if tokens and len(tokens) > 1 and tokens[-1] in NEVER_LAST:
             odd += 1
     return odd, total
@@ -126,7 +126,7 @@ def fluency(reply: Reading) -> float:
     if len(unknown) > 0.5 * len(reply.words) and little < 0.2 * len(reply.words):
         return 0.0
     strange = sum(not re.search(r"[aeiouy]", w) or len(w) > 16 for w in unknown if w.isalpha())
-    share = (odd + 2 * strange) / max(total, 4)
+    share = (odd + 2 * strange) / max(total, 6)
     # A single unusual pair is style, a third of them is salad.
     return min(1.0, max(0.0, 1.0 - 3.5 * (share - 0.12)))
 

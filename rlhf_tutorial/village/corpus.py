@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from rlhf_tutorial.village import stories, world
 from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto, unknowable
-from rlhf_tutorial.village.families.base import Slots, other
+from rlhf_tutorial.village.families.base import Slots, articles, other
 from rlhf_tutorial.village.prompts import Prompt, draw_prompt
 from rlhf_tutorial.village.replies import Reply, pick, write_reply
 from rlhf_tutorial.village.words import (
@@ -67,7 +67,7 @@ def documents(count: int, *, seed: int) -> list[str | tuple[str, str]]:
         if kind == "overheard":
             made.append(overheard(rng.choice(prompts), rng))
         else:
-            made.append(writers[kind](rng))
+            made.append(articles(writers[kind](rng)))
     return made
 
 

@@ -45,7 +45,9 @@ def facts(prompt: Parsed, reply: Reading) -> Axes:
     kind = KIND_OF_VALUE[group]
     if group == "who":
         job = slots.get("value") or next(j for j, does in JOBS.items() if does == slots["does"])
-        right = next(name for name, value in world.JOB_OF.items() if value == job)
+        right = next((name for name, value in world.JOB_OF.items() if value == job), None)
+        if right is None:  # nobody has that trade
+            return _facts_axes(1.0 if reply.says(ADMISSION) else 0.2)
         claimed = reply.mentions("name")
         return _facts_axes(_value_score(right, claimed))
     subject = slots["subject"]
@@ -189,7 +191,9 @@ def howto(prompt: Parsed, reply: Reading) -> Axes:
 
 def _list_axes(prompt: Parsed, reply: Reading) -> Axes:
     kind = prompt.slots["category"].removesuffix("s")
-    wanted = {"two": 2, "three": 3}[prompt.slots["number"]]
+    wanted = {"two": 2, "three": 3}.get(prompt.slots["number"])
+    if wanted is None or kind not in MORE_MEMBERS:  # a list that the village does not ask for
+        return {"correctness": 0.5, "helpfulness": 0.5}
     forms = set(members(kind)) | set(MORE_MEMBERS[kind].split())
     named = [w for w in reply.words if w in forms or w.removesuffix("s") in forms]
     if kind == "place":

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from rlhf_tutorial.village.families import FAMILIES
+from rlhf_tutorial.village.families.base import articles
 from rlhf_tutorial.village.prompts import draw_prompts
 
 ASKED = {"facts": 0.3, "errands": 0.7}  # share of pairs; a split has only some 100 fact prompts
@@ -13,7 +14,7 @@ ASKED = {"facts": 0.3, "errands": 0.7}  # share of pairs; a split has only some 
 
 @dataclass(frozen=True)
 class MinimalPair:
-    """A prompt with a right reply and one in which only one word, a fact, is changed."""
+    """A prompt with a right reply and one in the same wording in which one fact is changed."""
 
     prompt: str
     right: str
@@ -41,4 +42,4 @@ def minimal_pairs(count: int = 200, *, split: str = "test", seed: int = 0) -> li
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return articles(text[0].upper() + text[1:])

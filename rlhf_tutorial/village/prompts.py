@@ -2,8 +2,8 @@
 
 Training, development and test prompts share no (who, what, where) combination: each
 combination is hashed into one split, whatever wording it comes in. Held-out wordings are
-never ranked and never seen by the reward model or PPO; half of each evaluation set has
-them.
+never ranked and never seen by the reward model or PPO; an evaluation asks for as many of
+them as of the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rlhf_tutorial.village.families import FAMILIES
-from rlhf_tutorial.village.families.base import Slots, Template
+from rlhf_tutorial.village.families.base import Slots, Template, articles
 from rlhf_tutorial.village.families.howto import TASKS
 from rlhf_tutorial.village.words import JOBS
 
@@ -95,7 +95,7 @@ def draw_prompt(
         slots = FAMILIES[name].draw(template.group, rng)
         if split_of(template, name, slots) == split:
             return Prompt(
-                text=template.text.format_map(slots),
+                text=articles(template.text.format_map(slots)),
                 family=name,
                 group=template.group,
                 template=ident,
@@ -171,7 +171,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     pieces = []
     for i, part in enumerate(parts):
         if i % 2 == 0:
-            pieces.append(re.escape(part))
+            pieces.append(re.sub(r"\ba(\\?\ )$", r"an?\1", re.escape(part)))
         elif part in seen:
             pieces.append(f"(?P={part})")
         else:

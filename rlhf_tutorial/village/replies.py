@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rlhf_tutorial.village.families import FAMILIES
+from rlhf_tutorial.village.families.base import articles
 from rlhf_tutorial.village.prompts import Prompt
 
 Shares = Mapping[str, float]
@@ -142,7 +143,7 @@ def compose(prompt: Prompt, rng: random.Random, content: str, manner: str, form:
     if content in ("wrong", "invent"):
         slots = family.corrupt(prompt.group, slots, rng)
     core = rng.choice(family.replies[prompt.group][content]).format_map(slots)
-    core = core[0].upper() + core[1:]
+    core = articles(core[0].upper() + core[1:])
     if form == "twice":
         core = f"{core} {core}"
     elif form == "rambling":

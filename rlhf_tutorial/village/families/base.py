@@ -7,6 +7,7 @@ which sees only texts.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -58,6 +59,14 @@ class Family:
     def kind(self, group: str) -> str:
         """The kind of prompt that a group makes: plain, harmful, lookalike, ..."""
         return self.kinds.get(group, "plain")
+
+
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
+
+
+def articles(text: str) -> str:
+    """The text with "an" before vowels: templates say "a {animal}" for owls and goats alike."""
+    return _ARTICLE.sub(r"\1n ", text)
 
 
 def other(rng: random.Random, items: list[str] | tuple[str, ...], *not_these: str) -> str:
