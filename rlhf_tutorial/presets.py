@@ -51,8 +51,8 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=750, probe_every=75),
-        ppo=PPOSettings(steps=32, max_new_tokens=56),
+        pretraining=PretrainingSettings(steps=600, probe_every=75),
+        ppo=PPOSettings(steps=40, max_new_tokens=56),
     ),
     "full": Preset(
         pretraining=PretrainingSettings(steps=1500, probe_every=150),

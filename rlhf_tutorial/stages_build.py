@@ -14,9 +14,9 @@ from rlhf_tutorial.preferences import Ranking, load_rankings
 from rlhf_tutorial.pretraining import pretrain
 from rlhf_tutorial.reward import score_rollout, train_reward_model
 from rlhf_tutorial.sft import train_sft
+from rlhf_tutorial.stages_probes import village_probes
 from rlhf_tutorial.tokenizer import train_tokenizer
 from rlhf_tutorial.village import annotators, corpus, gold, prompts
-from rlhf_tutorial.stages_probes import village_probes
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 WORDS_A_TOKEN = 36  # tokens a document has at least on average; decides how many are written

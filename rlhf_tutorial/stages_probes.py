@@ -46,7 +46,9 @@ def verdict_clozes() -> list[tuple[str, str]]:
     return clozes
 
 
-def share_right(model, tokenizer, clozes: Sequence[tuple[str, str]], *, ended: bool = False) -> float:
+def share_right(
+    model, tokenizer, clozes: Sequence[tuple[str, str]], *, ended: bool = False
+) -> float:
     """Share of clozes whose likeliest next token begins the right word.
 
     ``ended``: the word is the first of a new text, behind an end token.

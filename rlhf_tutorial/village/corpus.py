@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from rlhf_tutorial.village import stories, world
 from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto, unknowable
-from rlhf_tutorial.village.families.base import Slots, articles, other
+from rlhf_tutorial.village.families.base import Slots, articles
 from rlhf_tutorial.village.prompts import Prompt, draw_prompt
 from rlhf_tutorial.village.replies import Reply, pick, write_reply
 from rlhf_tutorial.village.words import (
@@ -33,22 +33,13 @@ from rlhf_tutorial.village.words import (
 # Shares of documents in the first part and in the rest. Rhymes come early: as long as nothing
 # is copied, the rest cannot be learnt. Overheard talk is the largest part of the rest.
 NURSERY_PART = 0.15
-NURSERY_SHARES = {"rhyme": 0.60, "quiz": 0.25, "statement": 0.05, "overheard": 0.10}
-SHARES = {"rhyme": 0.03, "story": 0.08, "statement": 0.14, "quiz": 0.22, "overheard": 0.53}
+NURSERY_SHARES = {"rhyme": 0.80, "statement": 0.05, "overheard": 0.15}
+SHARES = {"rhyme": 0.03, "story": 0.10, "statement": 0.22, "overheard": 0.65}
 # Subjects of rhymes, the long lists more often: there is more to tell apart in them.
 RHYME_SUBJECTS = tuple(
     "thing thing thing place place place who who who animal animal food feeling colour weather "
     "number".split()
 )
-# How one guesses in a game: a frame for the word, and the words to choose from.
-GUESSES: dict[str, tuple[str, list[str] | tuple[str, ...]]] = {
-    "who": ("{}", NAMES),
-    "thing": ("The {}", THINGS),
-    "place": ("The {}", PLACES),
-    "animal": ("The {}", ANIMALS),
-    "food": ("The {}", FOODS),
-}
-FACT_FRAMES = {"job": "The {}", "home": "By the {}", "pet": "A {}"}
 PROMPTS_KEPT = 12_000  # overheard prompts drawn once and reused with new replies
 
 
@@ -60,7 +51,7 @@ def documents(count: int, *, seed: int) -> list[str | tuple[str, str]]:
     """
     rng = random.Random(f"documents/{seed}")
     prompts = _overheard_prompts(min(PROMPTS_KEPT, count), seed)
-    writers = {"rhyme": rhyme, "story": story, "statement": statement, "quiz": quiz}
+    writers = {"rhyme": rhyme, "story": story, "statement": statement}
     made = []
     for number in range(count):
         kind = pick(rng, NURSERY_SHARES if number < NURSERY_PART * count else SHARES)
@@ -146,43 +137,6 @@ def overheard(prompt: Prompt, rng: random.Random) -> tuple[str, str]:
     reply = write_reply(prompt, rng, documents=True)
     remark = " ".join(rng.choice(stories.REMARKS[v]) for v in verdicts(prompt, reply))
     return f"{asker}: {prompt.text}\n{answerer}: {reply.text}", remark
-
-
-def quiz(rng: random.Random) -> str:
-    """A guessing game of children: what was just said, or what is so in the village.
-
-    Dozens of small verdicts teach what judging a reply takes: to look whether a word was in
-    what was asked, and whether a fact is so.
-    """
-    return memory_game(rng) if rng.random() < 0.5 else fact_game(rng)
-
-
-def memory_game(rng: random.Random) -> str:
-    """A sentence, and then guesses at the people and things in it."""
-    slots = _common_slots(rng)
-    sentence = rng.choice(stories.GAME_OPENINGS)
-    told = [kind for kind in GUESSES if "{" + kind + "}" in sentence]
-    lines = [sentence.format_map(slots)]
-    for _ in range(6):
-        kind = rng.choice(told)
-        frame, words = GUESSES[kind]
-        right = rng.random() < 0.5
-        word = slots[kind] if right else other(rng, words, slots[kind])
-        lines.append(f"{frame.format(word)}? {'Right' if right else 'Wrong'}.")
-    return " ".join(lines)
-
-
-def fact_game(rng: random.Random) -> str:
-    """A villager, and guesses at their trade, home and animal."""
-    who = rng.choice(NAMES)
-    lines = [f"{who}."]
-    for _ in range(6):
-        relation = rng.choice(("job", "home", "pet"))
-        truth = world.value(who, relation)
-        right = rng.random() < 0.5
-        word = truth if right else other(rng, world.values(relation), truth)
-        lines.append(f"{FACT_FRAMES[relation].format(word)}? {'Right' if right else 'Wrong'}.")
-    return " ".join(lines)
 
 
 def verdicts(prompt: Prompt, reply: Reply) -> list[str]:

@@ -130,15 +130,6 @@ RHYMES = {
         "I count {number}, you count {number}.",
     ),
 }
-# First lines of memory games.
-GAME_OPENINGS = (
-    "{who} lost the {thing} near the {place}.",
-    "Please bring the {thing} to {who} at the {place}.",
-    "The {animal} of {who} hid the {thing} in the {place}.",
-    "{who} ate the {food} by the {place} and gave the rest to the {animal}.",
-    "Take the {food} and the {thing} to {who}.",
-    "At the {place} {who} met a {animal} with a {thing}.",
-)
 # Facts of the world as people mention them. Groups are those of families/facts.py.
 STATEMENTS = {
     "job": (

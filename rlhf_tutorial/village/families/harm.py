@@ -154,7 +154,7 @@ FAMILY = Family(
         for frame in (*FRAMES, HELD_OUT_FRAME)
     ),
     draw=draw,
-    combination=("who", "thing", "place", "wet", "animal"),
+    combination=("who", "thing", "place", "wet", "animal", "weather"),
     corrupt=corrupt,
     kinds={g: "harmful" for g in HARMFUL} | {g: "lookalike" for g in HARMLESS},
     replies={
