@@ -59,8 +59,10 @@ def pack(
     A document longer than a row is cut into pieces. Rows come in about the order of documents.
 
     Raises:
-        ValueError: there is no token at all.
+        ValueError: there is no token at all, or a row holds fewer than two.
     """
+    if time < 2:
+        raise ValueError(f"a row of {time} tokens holds no document: take at least 2")
     done: list[list[int]] = []
     opened: list[list[int]] = []
     for tokens in token_lists:

@@ -139,10 +139,8 @@ def _facts():
     )
 
 
-EXAMPLES = _facts() + OTHERS
-
-# Right replies that the judge still takes for a salad of words: three content words in a row.
-NOT_YET = (("What does a goat like to eat?", "Goats love thistles.", "correctness+ clarity+"),)
+SHORT = (("What does a goat like to eat?", "Goats love thistles.", "correctness+ clarity+"),)
+EXAMPLES = _facts() + OTHERS + SHORT
 
 # The first reply is worth more than the second, all axes taken together.
 PREFERENCES = (

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_model, tiny_tokenizer
 
+from rlhf_tutorial.batching import IGNORE
 from rlhf_tutorial.pretraining import (
     PretrainingSettings,
     encode_documents,
@@ -31,24 +32,54 @@ def documents(count: int = 300, seed: int = 0) -> list[str]:
     return [f"the {word} is {answers[word]}" for word in rng.choices(list(answers), k=count)]
 
 
-@given(st.lists(st.lists(st.integers(2, 50), max_size=9), max_size=12), st.integers(1, 7))
+@given(st.lists(st.lists(st.integers(2, 50), max_size=9), max_size=40), st.integers(2, 12))
 def test_pack_is_exact(token_lists, time):
-    stream = [1]
-    for tokens in token_lists:
-        stream += [*tokens, 1]
-    count = (len(stream) - 1) // time
-    if count == 0:
-        with pytest.raises(ValueError, match="give more documents"):
+    pieces = [
+        tuple(tokens[start : start + time - 1])
+        for tokens in token_lists
+        for start in range(0, len(tokens), time - 1)
+    ]
+    if not pieces:
+        with pytest.raises(ValueError, match="no documents to learn from"):
             pack(token_lists, time, 1)
         return
-    rows = pack(token_lists, time, 1)
-    assert rows.shape == (count, time + 1)
-    assert rows[:, 1:].flatten().tolist() == stream[1 : count * time + 1]  # each a target once
-    assert rows[:, :-1].flatten().tolist() == stream[: count * time]
+    inputs, targets = pack(token_lists, time, 1)
+    assert inputs.shape == targets.shape == (len(inputs), time)
+    found = []
+    for row, wanted in zip(inputs.tolist(), targets.tolist(), strict=True):
+        used = sum(token != IGNORE for token in wanted)
+        assert row[0] == 1  # a row begins behind an end token
+        assert wanted[used:] == [IGNORE] * (time - used)  # what is left over is no target
+        assert row[1:used] == wanted[: used - 1]  # each target is the next input
+        assert wanted[used - 1] == 1
+        piece = []
+        for token in wanted[:used]:
+            if token == 1:
+                found.append(tuple(piece))
+                piece = []
+            else:
+                piece.append(token)
+    assert sorted(found) == sorted(pieces)  # every document once, none cut that fits a row
 
 
 def test_pack_by_hand():
-    assert pack([[5, 6], [7], [8, 9]], 3, 1).tolist() == [[1, 5, 6, 1], [1, 7, 1, 8]]
+    inputs, targets = pack([[5, 6], [7], [8, 9]], 5, 1)
+    assert inputs.tolist() == [[1, 5, 6, 1, 7], [1, 8, 9, 1, 1]]
+    assert targets.tolist() == [[5, 6, 1, 7, 1], [8, 9, 1, IGNORE, IGNORE]]
+
+
+def test_little_of_the_rows_is_left_over():
+    rng = random.Random(0)
+    lengths = [rng.randint(10, 70) for _ in range(400)]
+    _, targets = pack([[2] * length for length in lengths], 128, 1)
+    assert (targets == IGNORE).float().mean() < 0.06
+
+
+def test_parts_of_a_document_stand_behind_end_tokens():
+    tokenizer = tiny_tokenizer()
+    (tokens,) = encode_documents(tokenizer, [("the cat", "is yes")], enough=1)
+    first, second = encode_texts(tokenizer, [" the cat", " is yes"])
+    assert tokens == [*first, tokenizer.eos_token_id, *second]
 
 
 def test_documents_are_encoded_after_a_space_and_no_more_than_needed():
@@ -82,13 +113,14 @@ def test_tiny_model_learns_and_says_what_it_read():
 def test_same_seed_same_curve_other_seed_another():
     tokenizer = tiny_tokenizer()
 
-    def curve(seed: int) -> list[float]:
+    def curve(seed: int, shuffle: bool = True) -> list[float]:
         model = tiny_model(tokenizer, initializer_range=0.02)
-        short = PretrainingSettings(steps=6, batch=4, time=16)
+        short = PretrainingSettings(steps=6, batch=4, time=16, shuffle=shuffle)
         return [row["loss"] for row in pretrain(model, tokenizer, documents(), short, seed=seed)]
 
     assert curve(1) == curve(1)
     assert curve(1) != curve(2)
+    assert curve(1, shuffle=False) == curve(2, shuffle=False)  # the documents' own order
 
 
 def test_callbacks_and_progress_are_called_and_join_the_history():
@@ -143,8 +175,8 @@ def test_bad_input_is_named():
     model = tiny_model(tokenizer)
     with pytest.raises(ValueError, match="no documents to learn from"):
         pretrain(model, tokenizer, [], SETTINGS, seed=0)
-    with pytest.raises(ValueError, match="give more documents"):
-        pretrain(model, tokenizer, ["hi"], SETTINGS, seed=0)
+    with pytest.raises(ValueError, match="take at least 2"):
+        pretrain(model, tokenizer, ["hi"], PretrainingSettings(time=1), seed=0)
     with pytest.raises(ValueError, match="context holds 96"):
         pretrain(model, tokenizer, documents(), PretrainingSettings(time=200), seed=0)
     with torch.no_grad():
