@@ -65,7 +65,9 @@ test-fast: $(STAMP)
 
 verify: $(STAMP)
 	$(call timed,slow tests,$(BIN)/python -m pytest -m slow || test $$? -eq 5)
+	$(call timed,the village,$(BIN)/python benchmarks/village.py)
 	$(call timed,five seeds,$(BIN)/python benchmarks/five_seeds.py)
+	$(call timed,real preferences,$(BIN)/python benchmarks/real_preferences.py)
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)

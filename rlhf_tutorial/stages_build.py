@@ -20,6 +20,7 @@ from rlhf_tutorial.village import annotators, corpus, gold, prompts
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 WORDS_A_TOKEN = 36  # tokens a document has at least on average; decides how many are written
+SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
 GOLD_EVERY = 4  # PPO steps between two looks at the gold score, for the curve only
 
 
@@ -84,13 +85,16 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         model,
         tokenizer,
         [prompt.text for prompt in asked],
-        replies_per_prompt=preset.replies_per_prompt,
+        replies_per_prompt=SPARE * preset.replies_per_prompt,
         max_new_tokens=preset.max_new_tokens,
         seed=1000 * request.seed + round,
     )
     progress(1, 2)
-    k = preset.replies_per_prompt
-    items = [(p.text, rollout.texts[i * k : (i + 1) * k]) for i, p in enumerate(asked)]
+    texts = iter(rollout.texts)
+    items = []
+    for prompt in asked:
+        sampled = [next(texts) for _ in range(SPARE * preset.replies_per_prompt)]
+        items.append((prompt.text, different(sampled, preset.replies_per_prompt)))
     people = annotators.colleagues(seed=request.seed)
     ranked = annotators.rank_all(
         items, people, seed=1000 * request.seed + round, model=f"{writer.stage}-{writer.round}"
@@ -125,6 +129,12 @@ def build_reward_model(request, round, folder, ancestors, progress) -> list[dict
     return history
 
 
+def different(replies: list[str], count: int) -> list[str]:
+    """The first ``count`` replies that differ, fewer (but two) where there are no more."""
+    chosen = list(dict.fromkeys(replies))[:count]
+    return chosen if len(chosen) > 1 else replies[:2]
+
+
 def best_replies(rankings: list[Ranking]) -> list[dict[str, str]]:
     """The top-ranked reply of each ranking as a demonstration."""
     return [
@@ -153,7 +163,8 @@ def build_best_ranked_sft(request, round, folder, ancestors, progress) -> list[d
 
 def gold_curve(step, policy, rollout, row) -> None:
     """Adds the gold score of a rollout to the PPO table. PPO itself never sees it."""
-    if step == 1 or step % GOLD_EVERY == 0:
+    if step == 1 or step % SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
+GOLD_EVERY == 0:
         scores = [
             gold.judge(prompt, reply).gold
             for prompt, reply in zip(rollout.prompts, rollout.texts, strict=True)
