@@ -163,8 +163,7 @@ def build_best_ranked_sft(request, round, folder, ancestors, progress) -> list[d
 
 def gold_curve(step, policy, rollout, row) -> None:
     """Adds the gold score of a rollout to the PPO table. PPO itself never sees it."""
-    if step == 1 or step % SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
-GOLD_EVERY == 0:
+    if step == 1 or step % GOLD_EVERY == 0:
         scores = [
             gold.judge(prompt, reply).gold
             for prompt, reply in zip(rollout.prompts, rollout.texts, strict=True)
