@@ -3,8 +3,8 @@
     python benchmarks/judge_agreement.py
 
 `tests/data/ranked_pairs.jsonl` holds 200 pairs of real replies (SFT and RLHF, development prompts)
-with the choice of a reader who knew the village's facts and neither the judge nor who wrote what. The
-reader was an AI assistant that read each pair, not a person. Writes its section of
+with the choice of a reader who knew the village's facts and neither the judge nor who wrote what.
+The reader was an AI assistant that read each pair, not a person. Writes its section of
 docs/benchmarks.md.
 """
 
