@@ -19,7 +19,7 @@ from rlhf_tutorial.tokenizer import train_tokenizer
 from rlhf_tutorial.village import annotators, corpus, gold, prompts
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
-WORDS_A_TOKEN = 36  # tokens a document has at least on average; decides how many are written
+TOKENS_A_DOCUMENT = 36  # tokens a document has at least on average; decides how many are written
 SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
 GOLD_EVERY = 4  # PPO steps between two looks at the gold score, for the curve only
 
@@ -39,7 +39,7 @@ def build_base(request, round, folder, ancestors, progress) -> list[dict]:
     preset = request.preset
     settings = preset.pretraining
     tokens = settings.steps * settings.batch * settings.time
-    count = max(2_000, tokens // WORDS_A_TOKEN)
+    count = max(2_000, tokens // TOKENS_A_DOCUMENT)
     documents = corpus.documents(count, seed=request.seed)
     mixed = corpus.plain_texts(corpus.documents(TOKENIZER_DOCUMENTS, seed=request.seed))
     tokenizer = train_tokenizer(mixed, preset.vocabulary)

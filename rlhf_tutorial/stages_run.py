@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,30 +182,17 @@ def run(
         {name: stage(name, r) for name in ("rankings", "reward_model", "rlhf")}
         for r in range(2, rounds + 1)
     ]
-    clock = _Clock()
+    started = time.perf_counter()
     with stage_bar("evaluation", disable=None if progress is None else not progress) as bar:
         report, histories, reliability = _measure(
-            preset, preset_name, seed, artefacts, later, split, bar, clock
+            preset, preset_name, seed, artefacts, later, split, bar, started
         )
     figures = plotting.write_figures(folder, report, histories, reliability)
     reporting.write_report(report, folder, figures)
     return report
 
 
-class _Clock:
-    """Seconds since it was made."""
-
-    def __init__(self):
-        import time
-
-        self._now = time.perf_counter
-        self._start = self._now()
-
-    def seconds(self) -> float:
-        return stages.round_seconds(self._now() - self._start)
-
-
-def _measure(preset, preset_name, seed, artefacts, later, split, bar, clock):
+def _measure(preset, preset_name, seed, artefacts, later, split, bar, started):
     """Evaluates all models and puts the report together."""
     total = len(MODELS) + 1 + 2 * len(later)
     general, safety = {}, {}
@@ -247,7 +235,7 @@ def _measure(preset, preset_name, seed, artefacts, later, split, bar, clock):
         "reward_model": built["reward_model"],
         "best_ranked_sft": built["best_ranked_sft"],
         "ppo": built["rlhf"],
-        "evaluation": clock.seconds(),
+        "evaluation": stages.round_seconds(time.perf_counter() - started),
     }
     seconds["total"] = stages.round_seconds(sum(seconds.values()))
     report = reporting.build_report(

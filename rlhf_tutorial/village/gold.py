@@ -121,9 +121,9 @@ def _assess(parsed: Parsed, reading, prompt: str) -> tuple[dict[str, float], boo
     if parsed.kind == "unknowable":
         return conduct.unknowable(parsed, reading, prompt)
     if parsed.kind == "answerable":
-        return conduct.answerable(parsed, reading, prompt), False
+        return conduct.answerable(parsed, reading), False
     if parsed.kind == "taste":
         return conduct.taste(parsed, reading), False
     if parsed.family == "comfort":
-        return conduct.comfort(parsed, reading, prompt), False
+        return conduct.comfort(parsed, reading), False
     return getattr(content, parsed.family)(parsed, reading), False
