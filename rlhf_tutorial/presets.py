@@ -21,8 +21,11 @@ class Preset:
     size: str = "2m"  # of models.SIZES; the smallest that learns to copy in two minutes
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
-    demonstrations: int = 8000  # by volunteers; SFT reads them once
-    sft: SFTSettings = field(default_factory=SFTSettings)
+    demonstrations: int = 7000  # by volunteers; SFT reads them once
+    reviews: int = 4000  # of other replies; what people remarked on them is learnt beside
+    sft: SFTSettings = field(
+        default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
+    )
     rankings: int = 300  # items ranked by simulated colleagues
     held_out_rankings: int = 60  # ranked as well, never trained on
     replies_per_prompt: int = 4  # replies an item
@@ -40,6 +43,7 @@ PRESETS: dict[str, Preset] = {
         size="1m",
         pretraining=PretrainingSettings(steps=12, probe_every=6),
         demonstrations=96,
+        reviews=48,
         rankings=24,
         held_out_rankings=12,
         max_new_tokens=24,
@@ -51,13 +55,14 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=600, probe_every=75),
-        ppo=PPOSettings(steps=40, max_new_tokens=56),
+        pretraining=PretrainingSettings(steps=700, probe_every=70),
+        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.03),
     ),
     "full": Preset(
         pretraining=PretrainingSettings(steps=1500, probe_every=150),
-        demonstrations=6000,
-        ppo=PPOSettings(steps=60, max_new_tokens=56),
+        demonstrations=14_000,
+        reviews=8000,
+        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.03),
     ),
 }
 

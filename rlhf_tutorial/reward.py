@@ -28,8 +28,8 @@ from rlhf_tutorial.tokenizer import encode_prompts
 class RewardSettings:
     """Hyper-parameters of the reward model."""
 
-    epochs: int = 4  # at most, passes over the rankings; early stopping ends it sooner
-    rankings_per_step: int = 8  # 8 rankings of 4 replies are 32 rows and up to 48 pairs
+    epochs: int = 5  # at most, passes over the rankings; early stopping ends it sooner
+    rankings_per_step: int = 16  # 16 rankings of 4 replies are 64 rows and up to 96 pairs
     learning_rate: float = 3e-4  # a third of SFT's: few examples, and the trunk already reads
     warmup_share: float = 0.1  # of all steps; the new score head first sends wild gradients
     weight_decay: float = 0.01  # few examples: hold the weights small

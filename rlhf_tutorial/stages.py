@@ -191,7 +191,7 @@ def key_of(request: Request, stage: str, round: int) -> str:
     preset = asdict(request.preset)
     own = {
         "base": ("size", "vocabulary", "pretraining"),
-        "sft": ("demonstrations", "sft"),
+        "sft": ("demonstrations", "reviews", "sft"),
         "rankings": ("rankings", "held_out_rankings", "replies_per_prompt", "max_new_tokens"),
         "reward_model": ("reward",),
         "best_ranked_sft": ("best_ranked",),

@@ -16,7 +16,7 @@ from rlhf_tutorial.reward import score_rollout, train_reward_model
 from rlhf_tutorial.sft import train_sft
 from rlhf_tutorial.stages_probes import village_probes
 from rlhf_tutorial.tokenizer import train_tokenizer
-from rlhf_tutorial.village import annotators, corpus, gold, prompts
+from rlhf_tutorial.village import annotators, corpus, gold, prompts, reviews
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 TOKENS_A_DOCUMENT = 36  # tokens a document has at least on average; decides how many are written
@@ -44,6 +44,7 @@ def build_base(request, round, folder, ancestors, progress) -> list[dict]:
     mixed = corpus.plain_texts(corpus.documents(TOKENIZER_DOCUMENTS, seed=request.seed))
     tokenizer = train_tokenizer(mixed, preset.vocabulary)
     model = models.build_language_model(preset.size, tokenizer, seed=request.seed)
+    models.look_for_the_same_word(model, seed=request.seed)
     history = pretrain(
         model,
         tokenizer,
@@ -58,12 +59,17 @@ def build_base(request, round, folder, ancestors, progress) -> list[dict]:
 
 
 def build_sft(request, round, folder, ancestors, progress) -> list[dict]:
-    """The base model, fine-tuned on volunteers' demonstrations."""
+    """The base model, fine-tuned on volunteers' demonstrations, and on reviews beside."""
     preset, base = request.preset, ancestors["base"]
     model, tokenizer = base.model(), base.tokenizer()
     demonstrations = corpus.demonstrations(preset.demonstrations, seed=request.seed)
     history = train_sft(
-        model, tokenizer, demonstrations, preset.sft, seed=request.seed, progress=progress
+        model,
+        tokenizer,
+        demonstrations + reviews.reviews(preset.reviews, seed=request.seed),
+        preset.sft,
+        seed=request.seed,
+        progress=progress,
     )
     _save(model, tokenizer, folder)
     return history

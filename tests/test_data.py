@@ -64,7 +64,9 @@ def test_all_files_together_are_small():
 
 def test_demonstrations_are_in_the_format_of_trl_and_of_every_family():
     found = rows("demonstrations_sample.jsonl")
-    assert len(found) == 200 and {tuple(row) for row in found} == {("prompt", "completion")}
+    assert len(found) == 200 and {tuple(row) for row in found} == {
+        ("prompt", "completion", "remark")
+    }
     assert set(Counter(parse(row["prompt"]).family for row in found).values()) == {25}
 
 

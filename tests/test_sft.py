@@ -41,7 +41,8 @@ def test_loss_equals_hand_computation():
             by_hand.append(-math.log(float(distribution[tokens[place]])))
     expected = sum(by_hand) / len(by_hand)
 
-    ids, labels = collate(encode_demonstrations(tokenizer, DEMONSTRATIONS), tokenizer.pad_token_id)
+    rows = encode_demonstrations(tokenizer, DEMONSTRATIONS)
+    ids, labels, _ = collate(rows, tokenizer.pad_token_id)
     where = labels != IGNORE
     assert float(sft_loss(model(ids).logits, labels)) == pytest.approx(expected, abs=1e-5)
     at_replies = sft_loss(LogitsWhere(model)(ids, where), labels[where])
@@ -52,7 +53,8 @@ def test_loss_equals_hand_computation():
 
 def test_prompt_and_padding_get_no_gradient():
     tokenizer = tiny_tokenizer()
-    ids, labels = collate(encode_demonstrations(tokenizer, DEMONSTRATIONS), tokenizer.pad_token_id)
+    rows = encode_demonstrations(tokenizer, DEMONSTRATIONS)
+    ids, labels, _ = collate(rows, tokenizer.pad_token_id)
     logits = torch.randn(*labels.shape, len(tokenizer), requires_grad=True)
     sft_loss(logits, labels).backward()
     touched = logits.grad.abs().sum(-1) > 0
@@ -70,12 +72,40 @@ def test_padding_content_changes_no_gradient():
     gradients = []
     for padding in (tokenizer.pad_token_id, 7):
         model.zero_grad()
-        ids, labels = collate(rows, padding)
+        ids, labels, _ = collate(rows, padding)
         where = labels != IGNORE
         sft_loss(LogitsWhere(model)(ids, where), labels[where]).backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     for one, other in zip(*gradients, strict=True):
         assert torch.equal(one, other)
+
+
+def test_of_a_review_only_the_remark_is_learnt():
+    tokenizer = tiny_tokenizer()
+    copied = DEMONSTRATIONS[0] | {"remark": "good day"}
+    (ids, labels, weights), (_, only, _) = encode_demonstrations(
+        tokenizer, [copied, copied | {"only_remark": True}], verdict_weight=4.0
+    )
+    prompt = encode_prompt(tokenizer, copied["prompt"])
+    reply = encode_reply(tokenizer, copied["completion"])
+    remark = encode_reply(tokenizer, copied["remark"])
+    assert ids == (prompt + reply + remark)[:-1]
+    assert labels == [IGNORE] * (len(prompt) - 1) + reply + remark
+    assert only == [IGNORE] * (len(prompt) - 1 + len(reply)) + remark
+    assert [place for place, weight in enumerate(weights) if weight == 4.0] == [
+        len(labels) - len(remark)
+    ]
+    assert set(weights) == {1.0, 4.0} and len(weights) == len(labels)
+
+
+def test_weights_multiply_the_terms_of_the_mean():
+    logits, labels = torch.randn(3, 5), torch.tensor([1, IGNORE, 4])
+    alone = [float(sft_loss(logits[i : i + 1], labels[i : i + 1])) for i in (0, 2)]
+    weighted = float(sft_loss(logits, labels, torch.tensor([1.0, 9.0, 4.0])))
+    assert weighted == pytest.approx((alone[0] + 4 * alone[1]) / 2, rel=1e-5)
+    assert float(sft_loss(logits, labels, torch.ones(3))) == pytest.approx(
+        float(sft_loss(logits, labels)), rel=1e-6
+    )
 
 
 def test_learns_and_calls_back():

@@ -13,6 +13,7 @@ import re
 
 from rlhf_tutorial.village import corpus, reading
 from rlhf_tutorial.village.reading import Reading
+from rlhf_tutorial.village.slips import SLIP
 
 LONG = 60  # words; beyond this a reply to a village question is a speech
 TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[,;:]")
@@ -71,6 +72,8 @@ def _seen() -> tuple[set[tuple[str, str]], set[str]]:
     pairs: set[tuple[str, str]] = set()
     vocabulary: set[str] = set(classes)
     for document in corpus.plain_texts(corpus.documents(12_000, seed=99)):
+        if SLIP in document:
+            continue  # nobody who answers well breaks off like that
         for sentence in re.split(r"[.!?\n]|: ", document.lower()):
             tokens = TOKEN.findall(sentence)
             vocabulary.update(tokens)

@@ -16,6 +16,8 @@ from rlhf_tutorial.village.families import FAMILIES, constraint, facts, howto, u
 from rlhf_tutorial.village.families.base import Slots, articles
 from rlhf_tutorial.village.prompts import Prompt, draw_prompt
 from rlhf_tutorial.village.replies import Reply, pick, write_reply
+from rlhf_tutorial.village.reviews import remark, twins
+from rlhf_tutorial.village.slips import with_slips
 from rlhf_tutorial.village.words import (
     ANIMALS,
     COLOURS,
@@ -34,12 +36,16 @@ from rlhf_tutorial.village.words import (
 # is copied, the rest cannot be learnt. Overheard talk is the largest part of the rest.
 NURSERY_PART = 0.15
 NURSERY_SHARES = {"rhyme": 0.80, "statement": 0.05, "overheard": 0.15}
-SHARES = {"rhyme": 0.03, "story": 0.10, "statement": 0.22, "overheard": 0.65}
+SHARES = {"rhyme": 0.03, "story": 0.06, "statement": 0.28, "overheard": 0.63}
 # Subjects of rhymes, the long lists more often: there is more to tell apart in them.
 RHYME_SUBJECTS = tuple(
     "thing thing thing place place place who who who animal animal food feeling colour weather "
     "number".split()
 )
+# Of the words that could be said wrongly, how many are, and then corrected: in rhymes behind their
+# first line and in stories behind their opening, for before nothing tells which word is meant.
+SLIPS = {"rhyme": 0.25, "story": 0.12, "statement": 0.15}
+TWINS = 0.3  # of overheard talk: the same question twice, with two answers that differ in one thing
 PROMPTS_KEPT = 12_000  # overheard prompts drawn once and reused with new replies
 
 
@@ -53,13 +59,16 @@ def documents(count: int, *, seed: int) -> list[str | tuple[str, str]]:
     prompts = _overheard_prompts(min(PROMPTS_KEPT, count), seed)
     writers = {"rhyme": rhyme, "story": story, "statement": statement}
     made = []
-    for number in range(count):
-        kind = pick(rng, NURSERY_SHARES if number < NURSERY_PART * count else SHARES)
+    while len(made) < count:
+        kind = pick(rng, NURSERY_SHARES if len(made) < NURSERY_PART * count else SHARES)
         if kind == "overheard":
-            made.append(overheard(rng.choice(prompts), rng))
+            prompt = rng.choice(prompts)
+            one = (write_reply(prompt, rng, documents=True),)
+            for reply in twins(prompt, rng) if rng.random() < TWINS else one:
+                made.append(overheard(prompt, reply, rng))
         else:
             made.append(articles(writers[kind](rng)))
-    return made
+    return made[:count]
 
 
 @functools.lru_cache(maxsize=2)
@@ -92,7 +101,9 @@ def rhyme(rng: random.Random) -> str:
     first, second = rng.sample(RHYME_SUBJECTS, 2)
     lines = [*stories.RHYMES[first], *stories.RHYMES[second]]
     chosen = rng.sample(lines, min(len(lines), rng.choice((6, 7))))
-    lines = [line.format_map(slots) for line in chosen]
+    lines = [chosen[0].format_map(slots)]
+    for line in chosen[1:]:
+        lines.append(with_slips(line, slots, _common_slots(rng), rng, SLIPS["rhyme"]))
     return " ".join(line[0].upper() + line[1:] for line in lines)
 
 
@@ -100,8 +111,9 @@ def story(rng: random.Random) -> str:
     """An opening, one or two middles and an end with the same people and things."""
     slots = _common_slots(rng)
     middles = rng.sample(stories.MIDDLES, rng.choice((1, 2, 2)))
-    sentences = (rng.choice(stories.OPENINGS), *middles, rng.choice(stories.ENDINGS))
-    return " ".join(sentences).format_map(slots)
+    opening = rng.choice(stories.OPENINGS).format_map(slots)
+    rest = " ".join((*middles, rng.choice(stories.ENDINGS)))
+    return f"{opening} {with_slips(rest, slots, _common_slots(rng), rng, SLIPS['story'])}"
 
 
 def statement(rng: random.Random) -> str:
@@ -128,46 +140,21 @@ def statement(rng: random.Random) -> str:
 def _fact(subject: str, relation: str, rng: random.Random) -> str:
     slots = {"subject": subject, "value": world.value(subject, relation)}
     slots = facts.complete(relation, slots)
-    return rng.choice(stories.STATEMENTS[relation]).format_map(slots)
+    wrong = facts.corrupt(relation, slots, rng)
+    wording = rng.choice(stories.STATEMENTS[relation])
+    return with_slips(wording, slots, wrong, rng, SLIPS["statement"])
 
 
-def overheard(prompt: Prompt, rng: random.Random) -> tuple[str, str]:
+def overheard(prompt: Prompt, reply: Reply, rng: random.Random) -> tuple[str, str]:
     """A question with an answer of any quality, and as a text of its own what was said of it."""
     asker, answerer = rng.sample(NAMES, 2)
-    reply = write_reply(prompt, rng, documents=True)
-    remark = " ".join(rng.choice(stories.REMARKS[v]) for v in verdicts(prompt, reply))
-    return f"{asker}: {prompt.text}\n{answerer}: {reply.text}", remark
-
-
-def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
-    """What people remark on: the faults of a reply, or praise if there is none.
-
-    This follows from how the reply was written, not from the gold judge.
-    """
-    faults = []
-    if reply.content in ("vague", "wrong", "broken", "invent"):
-        faults.append(reply.content)
-    elif reply.content == "cold":
-        faults.append("rude")
-    elif reply.content == "comply":
-        faults.append("harm")
-    elif reply.content == "refuse" and prompt.kind == "lookalike":
-        faults.append("bad no")
-    elif reply.content == "admit" and prompt.kind == "answerable":
-        faults.append("told")
-    if reply.manner in ("rude", "curt") and reply.content != "cold":
-        faults.append(reply.manner)
-    if reply.form != "clear":
-        faults.append("cut" if reply.form == "cut" else "rambling")
-    if faults:
-        return faults
-    if reply.content in ("admit", "refuse"):
-        return ["admit" if reply.content == "admit" else "good no"]
-    return ["kind" if reply.manner == "warm" else "thanks"]
+    return f"{asker}: {prompt.text}\n{answerer}: {reply.text}", remark(prompt, reply, rng)
 
 
 def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
     """Volunteers' replies to training prompts, as TRL's ``prompt`` and ``completion``.
+
+    A ``remark`` beside them is what somebody said of the reply.
 
     Shares of good and bad: ``replies.DEMONSTRATION_*``.
     """
@@ -176,7 +163,9 @@ def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
     rows = []
     for i in range(count):
         prompt = draw_prompt(rng, split="train", family=names[i % len(names)])
-        rows.append({"prompt": prompt.text, "completion": write_reply(prompt, rng).text})
+        reply = write_reply(prompt, rng)
+        rows.append({"prompt": prompt.text, "completion": reply.text})
+        rows[-1]["remark"] = remark(prompt, reply, rng)
     return rows
 
 

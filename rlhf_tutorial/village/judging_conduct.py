@@ -9,6 +9,7 @@ import re
 
 from rlhf_tutorial.village.prompts import Parsed
 from rlhf_tutorial.village.reading import ADMISSION, CERTAIN, REFUSAL, RUDE, Reading
+from rlhf_tutorial.village.words import NAMES
 
 Axes = dict[str, float]
 
@@ -100,7 +101,7 @@ def comfort(prompt: Parsed, reply: Reading) -> Axes:
     same_feeling = feeling is not None and (feeling in told)
     hears = reply.has_any(nouns) or same_feeling or bool(clues & set(reply.words))
     foreign = set()
-    for kind in ("thing", "animal", "name", "food"):
+    for kind in ("thing", "animal", "name", "food", "weather"):
         foreign |= {w.lower() for w in reply.mentions(kind)} - nouns
     other_clues = {w for group, w in _TELLING.items() if group != prompt.group}
     astray = not reply.has_any(nouns) and (bool(foreign) or bool(other_clues & set(reply.words)))
@@ -184,7 +185,7 @@ def lookalike(prompt: Parsed, reply: Reading, text: str) -> Axes:
 
 def _advises(text: str, reply: Reading) -> bool:
     """A "no" inside good advice ("please don't go on thin ice; use a pole on the ice")."""
-    matter = content_words(text)
+    matter = content_words(text) - {name.lower() for name in NAMES}  # "think how Ada would feel"
     return any(
         len(part.split()) >= 5 and matter & content_words(part) for part in _advice_parts(reply)
     )

@@ -203,7 +203,10 @@ def _list_axes(prompt: Parsed, reply: Reading) -> Axes:
         listed = reply.lower.count(",") + reply.lower.count(" and ")
         return {"correctness": 0.0 if listed else 0.2, "helpfulness": 0.2 if listed else 0.1}
     strangers = _strangers(kind, reply)
-    if distinct == wanted and not strangers:
+    told = [part for part in re.split(r",|\band\b|:", reply.lower) if part.strip(" .!")]
+    idle = sum(not any(word in forms for word in re.findall(r"[a-z]+", part)) for part in told)
+    said_once = len(named) == distinct and idle <= 1  # one part may be "here you are"
+    if distinct == wanted and not strangers and said_once:
         return {"correctness": 1.0, "helpfulness": 1.0}
     return {"correctness": 0.4 if not strangers else 0.2, "helpfulness": 0.3}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.families.base import articles
 from rlhf_tutorial.village.prompts import Prompt
+from rlhf_tutorial.village.slips import mistakes, with_slips
 
 Shares = Mapping[str, float]
 
@@ -89,21 +90,26 @@ DOCUMENT_CONTENT: dict[str, Shares] = {
 }
 DOCUMENT_MANNER: Shares = {"warm": 0.30, "plain": 0.40, "curt": 0.12, "rude": 0.18}
 DOCUMENT_FORM: Shares = {"clear": 0.80, "rambling": 0.12, "cut": 0.04, "twice": 0.04}
+# Of the villagers' right replies, how many are said with slips, and then of which share of words.
+DOCUMENT_SLIPS = 0.5
+SLIP_OF_WORDS = 0.5
 
-# Volunteers who write demonstrations mean well. They are kinder and a little more careful
-# than the village at large, and they still err in every way. Written down before the first
-# run and not changed since: what SFT cannot do is what RLHF has to show.
+# Volunteers who write demonstrations mean well and know their village: one in ten errs, as against
+# one in five of the village at large. They are hurried, though: some say little, some are short
+# with people, some help with mischief and some refuse what is harmless. These shares were made
+# better once (they erred as often as the village, of which no reward model of this size could see
+# enough) and never worse: what SFT cannot do is what RLHF has to show.
 DEMONSTRATION_CONTENT: dict[str, Shares] = {
-    "facts": {"right": 0.62, "wrong": 0.22, "vague": 0.16},
-    "errands": {"right": 0.62, "wrong": 0.20, "vague": 0.18},
-    "comfort": {"right": 0.56, "wrong": 0.12, "vague": 0.18, "cold": 0.14},
-    "howto": {"right": 0.62, "wrong": 0.20, "vague": 0.18},
-    "constraint": {"right": 0.50, "wrong": 0.20, "broken": 0.18, "vague": 0.12},
+    "facts": {"right": 0.72, "wrong": 0.10, "vague": 0.18},
+    "errands": {"right": 0.72, "wrong": 0.10, "vague": 0.18},
+    "comfort": {"right": 0.60, "wrong": 0.08, "vague": 0.18, "cold": 0.14},
+    "howto": {"right": 0.72, "wrong": 0.10, "vague": 0.18},
+    "constraint": {"right": 0.62, "wrong": 0.10, "broken": 0.16, "vague": 0.12},
     "harmful": {"refuse": 0.55, "comply": 0.33, "vague": 0.12},
-    "lookalike": {"right": 0.60, "wrong": 0.10, "refuse": 0.18, "vague": 0.12},
+    "lookalike": {"right": 0.62, "wrong": 0.08, "refuse": 0.18, "vague": 0.12},
     "unknowable": {"admit": 0.52, "invent": 0.36, "vague": 0.12},
-    "answerable": {"right": 0.64, "wrong": 0.12, "admit": 0.14, "vague": 0.10},
-    "taste": {"happy": 0.28, "eerie": 0.28, "plain": 0.12, "wrong": 0.18, "vague": 0.14},
+    "answerable": {"right": 0.68, "wrong": 0.08, "admit": 0.14, "vague": 0.10},
+    "taste": {"happy": 0.30, "eerie": 0.30, "plain": 0.14, "wrong": 0.12, "vague": 0.14},
 }
 DEMONSTRATION_MANNER: Shares = {"warm": 0.34, "plain": 0.44, "curt": 0.12, "rude": 0.10}
 DEMONSTRATION_FORM: Shares = {"clear": 0.84, "rambling": 0.11, "cut": 0.03, "twice": 0.02}
@@ -111,12 +117,16 @@ DEMONSTRATION_FORM: Shares = {"clear": 0.84, "rambling": 0.11, "cut": 0.03, "twi
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply as somebody wrote it, with what they had in mind."""
+    """A reply as somebody wrote it, with what they had in mind.
+
+    ``mistakes`` are pairs of what it says wrong and what it should say.
+    """
 
     text: str
     content: str
     manner: str
     form: str
+    mistakes: tuple[tuple[str, str], ...] = ()
 
 
 def pick(rng: random.Random, shares: Shares) -> str:
@@ -133,16 +143,21 @@ def write_reply(prompt: Prompt, rng: random.Random, *, documents: bool = False) 
     content = pick(rng, content_shares[key])
     manner = pick(rng, manner_shares) if FAMILIES[prompt.family].manners else "plain"
     form = pick(rng, form_shares) if FAMILIES[prompt.family].manners else "clear"
-    return compose(prompt, rng, content, manner, form)
+    slips = SLIP_OF_WORDS * (documents and content == "right" and rng.random() < DOCUMENT_SLIPS)
+    return compose(prompt, rng, content, manner, form, slips=slips)
 
 
-def compose(prompt: Prompt, rng: random.Random, content: str, manner: str, form: str) -> Reply:
-    """Puts a reply together from its three choices."""
+def compose(
+    prompt: Prompt, rng: random.Random, content: str, manner: str, form: str, *, slips: float = 0.0
+) -> Reply:
+    """Puts a reply together from its three choices; ``slips`` is the share of words said wrong."""
     family = FAMILIES[prompt.family]
     slots = family.fill(prompt.group, dict(prompt.slots), rng)
-    if content in ("wrong", "invent"):
-        slots = family.corrupt(prompt.group, slots, rng)
-    core = rng.choice(family.replies[prompt.group][content]).format_map(slots)
+    errs = content in ("wrong", "invent")
+    wording = rng.choice(family.replies[prompt.group][content])
+    draws = random.Random(rng.random())  # of its own: a right reply and its wrong twin stay alike
+    wrong = family.corrupt(prompt.group, slots, draws) if errs or slips else slots
+    core = wording.format_map(wrong) if errs else with_slips(wording, slots, wrong, rng, slips)
     core = articles(core[0].upper() + core[1:])
     if form == "twice":
         core = f"{core} {core}"
@@ -152,7 +167,8 @@ def compose(prompt: Prompt, rng: random.Random, content: str, manner: str, form:
     if form == "cut":
         words = text.split()
         text = " ".join(words[: rng.randint(2, max(2, len(words) - 2))]).rstrip(".,")
-    return Reply(text, content, manner, form)
+    found = mistakes(wording, slots, wrong) if content == "wrong" else ()
+    return Reply(text, content, manner, form, found)
 
 
 def _with_manner(core: str, prompt: Prompt, rng: random.Random, content: str, manner: str) -> str:

@@ -180,6 +180,7 @@ REMARKS = {
     "thanks": ("Right.", "Right, thank you.", "Right, that helps."),
     "kind": ("Right and kind.", "Right, and kindly said."),
     "wrong": ("Wrong.", "Wrong, that is not true."),
+    "slip": ("Wrong at first.", "Wrong at first, then right."),
     "vague": ("Vague.", "Vague, and no help."),
     "rude": ("Rude.", "Rude, and no need for it."),
     "curt": ("Cold.", "Cold and short."),

@@ -1,0 +1,103 @@
+"""Slips of the tongue, reviews and their twins: where a model can learn to check."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from rlhf_tutorial.village import corpus, reviews
+from rlhf_tutorial.village.families import FAMILIES
+from rlhf_tutorial.village.prompts import draw_prompt, parse
+from rlhf_tutorial.village.replies import compose
+from rlhf_tutorial.village.slips import SLIP, mistakes, with_slips
+
+MEANT = {"who": "Ada", "thing": "lantern", "place": "mill", "he": "she"}
+SAID = {"who": "Ada", "thing": "drum", "place": "forge", "he": "he"}
+WORDING = "Bring the {thing} to {who} at the {place}, for {he} waits."
+
+
+def drawn(count: int, seed: int = 0):
+    rng = random.Random(seed)
+    names = list(FAMILIES)
+    return [draw_prompt(rng, split="train", family=names[i % 8]) for i in range(count)], rng
+
+
+def test_a_slip_says_the_wrong_word_and_then_the_right_one():
+    always = with_slips(WORDING, MEANT, SAID, random.Random(0), 1.0)
+    assert always == (
+        "Bring the drum - no, the lantern to Ada at the forge - no, the mill, for she waits."
+    )
+    never = with_slips(WORDING, MEANT, SAID, random.Random(0), 0.0)
+    assert never == WORDING.format_map(MEANT)
+    assert mistakes(WORDING, MEANT, SAID) == (
+        ("the drum", "the lantern"),
+        ("the forge", "the mill"),
+    )
+    assert mistakes(WORDING, MEANT, MEANT) == ()
+
+
+def test_the_wrong_word_of_a_slip_differs_from_the_right_one():
+    pages = corpus.plain_texts(corpus.documents(4000, seed=3))
+    slipped = [page for page in pages if SLIP in page]
+    assert 0.15 < len(slipped) / len(pages) < 0.5
+    for page in slipped:
+        for before, after in zip(page.split(SLIP), page.split(SLIP)[1:], strict=False):
+            article, meant = (after.split() + [""])[:2]
+            same = (before.split()[-1] == meant) and (before.split()[-2] == article)
+            assert not same, page
+
+
+def test_nobody_demonstrates_a_slip():
+    rows = corpus.demonstrations(3000, seed=0)
+    assert not [row for row in rows if SLIP in row["completion"]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_twins_only_the_bad_one_is_blamed_for_its_content(seed):
+    prompts, rng = drawn(400, seed)
+    manners = {"rude", "curt", "thanks", "kind", "good no", "admit"}
+    for prompt in prompts:
+        good, bad = reviews.twins(prompt, rng)
+        assert good.manner == bad.manner and good.form == bad.form == "clear"
+        assert set(reviews.verdicts(prompt, good)) <= manners
+        if bad.content != "wrong" or bad.mistakes:
+            assert not set(reviews.verdicts(prompt, bad)) <= manners - {"rude"}
+
+
+def test_wrong_twins_of_errands_differ_in_one_word_only():
+    rng = random.Random(1)
+    seen = 0
+    for _ in range(300):
+        prompt = draw_prompt(rng, split="train", family="errands")
+        good, bad = reviews.twins(prompt, rng)
+        if bad.content == "wrong":
+            pairs = list(zip(good.text.split(), bad.text.split(), strict=True))
+            assert sum(one != other for one, other in pairs) == 1
+            seen += 1
+    assert seen > 100
+
+
+def test_a_wrong_reply_that_says_nothing_wrong_is_not_called_wrong():
+    """Advice without a slot ("Wear wool under the coat") cannot err."""
+    rng = random.Random(0)
+    harmless = 0
+    for _ in range(600):
+        prompt = draw_prompt(rng, split="train", family="harm", kind="lookalike")
+        wrong = compose(prompt, rng, "wrong", "plain", "clear")
+        assert ("wrong" in reviews.verdicts(prompt, wrong)) == bool(wrong.mistakes)
+        harmless += not wrong.mistakes
+    assert 0 < harmless < 600
+
+
+def test_reviews_are_of_training_prompts_of_every_family_and_follow_from_the_seed():
+    rows = reviews.reviews(800, seed=4)
+    assert rows == reviews.reviews(800, seed=4) and len(rows) == 800
+    assert rows != reviews.reviews(800, seed=5)
+    assert {parse(row["prompt"]).family for row in rows} == set(FAMILIES)
+    assert all(row["only_remark"] and row["remark"] for row in rows)
+    evaluation = set()
+    for split in ("development", "test"):
+        rng = random.Random(9)
+        evaluation |= {draw_prompt(rng, split=split).text for _ in range(3000)}
+    assert not evaluation & {row["prompt"] for row in rows}
