@@ -193,9 +193,8 @@ class RankingSession:
         if self.current is not None:
             again = "" if self.current.repeat_of is None else "/again"
             # From annotator and item alone: an item that is reopened looks as it did before.
-            rng = random.Random(f"{self._seed}/{self.annotator}/{self.current.id}{again}")
             count = len(self.current.replies)
-            self.shown = rng.sample(range(count), count)
+            self.shown = self._random_for(self.current.id + again).sample(range(count), count)
         self.note = ""
         self.flags: list[str] = []
         self._started = self._clock()
@@ -214,8 +213,12 @@ class RankingSession:
             return None
         # By a number drawn for each item, so that the choice does not change as repeats are done.
         waiting = [i for i, record in first.items() if record.skip is None and i not in again]
-        waiting.sort(key=lambda i: random.Random(f"{self._seed}/{self.annotator}/{i}").random())
+        waiting.sort(key=lambda identity: self._random_for(identity).random())
         return replace(self._items[waiting[0]], repeat_of=first[waiting[0]].id)
+
+    def _random_for(self, purpose: str) -> random.Random:
+        # ascii(), since a name with a broken surrogate cannot be a seed.
+        return random.Random(f"{self._seed}/{ascii(self.annotator)}/{purpose}")
 
     def _first(self) -> dict[str, Ranking]:
         """This person's first answer to each item of the list, by the item's id."""
