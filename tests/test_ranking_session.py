@@ -263,6 +263,17 @@ def test_a_share_of_ranked_items_is_shown_once_more_at_the_end(store):
     assert session.counts() == {"ranked": 9, "skipped": 1, "repeated": 5}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_skipped_is_not_repeated(store, seed):
+    session = RankingSession(make_items(4), "ann", store, seed=seed, repeat=1.0)
+    rank_best_last(session)
+    for _ in range(3):
+        session.skip("dull")
+    assert session.current.prompt == "Question 0?" and session.progress().total == 5
+    session.skip("dull now")
+    assert session.current is None and session.agreement() is None
+
+
 def test_repeats_go_on_after_a_restart_and_can_be_undone(tmp_path):
     path, items = tmp_path / "mine.jsonl", make_items(6)
     with RankingStore(path) as store:
