@@ -111,6 +111,11 @@ def rank(
             _ask_all(session, out)
         except (EOFError, KeyboardInterrupt):
             print()
+        except UnicodeDecodeError:
+            raise ValueError(
+                "what was typed is no text in the terminal's encoding; "
+                "what was ranked before is saved, and the same command goes on"
+            ) from None
         finally:
             session.store.close()  # perhaps not the one that was opened first
         _say_what_is_done(session, items, file, out)

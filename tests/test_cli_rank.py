@@ -169,6 +169,19 @@ def test_ctrl_c_ends_like_quit(items, monkeypatch, capsys):
     assert "Ranked 1" in capsys.readouterr().out
 
 
+def test_bytes_that_are_no_text_are_told_and_cost_no_answer(items, monkeypatch, capsys):
+    lines = iter(["1 2 3"])
+
+    def answer(prompt):
+        for line in lines:
+            return line
+        return b"\xff".decode("utf-8")
+
+    monkeypatch.setattr("builtins.input", answer)
+    assert len(load_rankings(rank(items, code=2))) == 1
+    assert "what was ranked before is saved" in capsys.readouterr().err
+
+
 def test_repeats_come_at_the_end_and_tell_how_far_one_agrees(items, monkeypatch, capsys):
     typed(monkeypatch, *["1 2 3"] * 4)
     out = rank(items, "--repeat", "0.3")
