@@ -21,8 +21,8 @@ class Preset:
     size: str = "2m"  # of models.SIZES; the smallest that learns to copy in two minutes
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
-    demonstrations: int = 7000  # by volunteers; SFT reads them once
-    reviews: int = 4000  # of other replies; what people remarked on them is learnt beside
+    demonstrations: int = 6000  # by volunteers; SFT reads them once
+    reviews: int = 6000  # of other replies; what people remarked on them is learnt beside
     sft: SFTSettings = field(
         default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
     )

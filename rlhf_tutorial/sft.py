@@ -34,7 +34,7 @@ class SFTSettings:
     batch_size: int = 32  # demonstrations a step
     learning_rate: float = 1e-3  # a third of what a 2 M model takes from scratch, to keep its skill
     muon_lr: float | None = None  # of the hidden matrices; None leaves them to AdamW, as is usual
-    verdict_weight: float = 4.0  # of a remark's first token: there is one to a whole reply
+    verdict_weight: float = 6.0  # of a remark's first token: there is one to a whole reply
     warmup_share: float = 0.05  # of all steps; AdamW's second moments are wrong at first
     weight_decay: float = 0.0  # one epoch does not over-fit
     max_gradient_norm: float = 1.0  # of all weights together; stops a rare bad batch

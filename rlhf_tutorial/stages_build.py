@@ -85,7 +85,11 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
     model, tokenizer = writer.model(), writer.tokenizer()
     count = preset.rankings + preset.held_out_rankings
     asked = prompts.draw_prompts(
-        count, split="train", seed=1000 * request.seed + round, held_out=False
+        count,
+        split="train",
+        seed=1000 * request.seed + round,
+        families=prompts.BY_KIND,
+        held_out=False,
     )
     rollout = sampling.sample(
         model,
@@ -184,7 +188,11 @@ def build_rlhf(request, round, folder, ancestors, progress) -> list[dict]:
     policy = (ancestors["rlhf"] if round > 1 else sft).model()
     reward_model = ancestors["reward_model"].model()
     asked = prompts.draw_prompts(
-        preset.ppo_prompts, split="train", seed=5000 * (request.seed + 1) + round, held_out=False
+        preset.ppo_prompts,
+        split="train",
+        seed=5000 * (request.seed + 1) + round,
+        families=prompts.BY_KIND,
+        held_out=False,
     )
     history = train_ppo(
         policy,

@@ -18,6 +18,7 @@ from rlhf_tutorial.models import (
     count_weights,
     load_language_model,
     load_reward_model,
+    look_for_the_same_word,
 )
 from rlhf_tutorial.tokenizer import load_tokenizer, train_tokenizer
 
@@ -49,6 +50,27 @@ def test_seed_decides_the_weights_and_nothing_else_does():
     torch.rand(3)
     assert same_weights(first, build_language_model("1m", tokenizer, seed=1))
     assert not same_weights(first, build_language_model("1m", tokenizer, seed=2))
+
+
+@torch.no_grad()
+def test_heads_that_look_for_the_same_word_find_it():
+    tokenizer = tiny_tokenizer()
+    plain, started = (build_language_model("1m", tokenizer, seed=3) for _ in range(2))
+    look_for_the_same_word(started, seed=3)
+    assert started.lm_head.weight is started.transformer.wte.weight
+    again = build_language_model("1m", tokenizer, seed=3)
+    look_for_the_same_word(again, seed=3)
+    assert same_weights(started, again)
+
+    ids = torch.tensor([[20, 21, 22, 23, 24, 25, 26, 22, 27, 28]])  # 22 stands at places 2 and 7
+    on_its_like = []
+    for model in (plain, started):
+        model.config._attn_implementation = "eager"
+        first_layer = model(ids, output_attentions=True).attentions[0][0]  # (heads, time, time)
+        from_the_second = first_layer[:, 7].mean(0)
+        others = [place for place in range(7) if place != 2]
+        on_its_like.append(float(from_the_second[2] / from_the_second[others].mean()))
+    assert on_its_like[0] < 1.5 and on_its_like[1] > 5
 
 
 def test_saved_model_is_a_standard_folder(tmp_path):

@@ -21,6 +21,9 @@ from rlhf_tutorial.village.families.howto import TASKS
 from rlhf_tutorial.village.words import JOBS
 
 SPLITS = ("train", "development", "test")
+# Families in turn, with those twice that hold two kinds of prompt: harm and its look-alikes, what
+# cannot be known and what was just told. Each kind needs as much practice as a family.
+BY_KIND = (*FAMILIES, "harm", "unknowable")
 TRIES = 60  # draws without a new prompt after which a family counts as exhausted
 _SHARES = {"train": 70, "development": 85, "test": 100}  # upper bounds in per cent
 

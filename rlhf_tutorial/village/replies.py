@@ -167,7 +167,7 @@ def compose(
     if form == "cut":
         words = text.split()
         text = " ".join(words[: rng.randint(2, max(2, len(words) - 2))]).rstrip(".,")
-    found = mistakes(wording, slots, wrong) if content == "wrong" else ()
+    found = mistakes(wording, slots, wrong) if content == "wrong" and form != "cut" else ()
     return Reply(text, content, manner, form, found)
 
 

@@ -12,7 +12,7 @@ import random
 
 from rlhf_tutorial.village import stories
 from rlhf_tutorial.village.families import FAMILIES
-from rlhf_tutorial.village.prompts import Prompt, draw_prompt
+from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import DOCUMENT_MANNER, Reply, compose, pick
 from rlhf_tutorial.village.slips import SLIP
 
@@ -72,10 +72,9 @@ def reviews(count: int, *, seed: int) -> list[dict[str, str]]:
     Each has ``prompt``, ``completion``, ``remark`` and a true ``only_remark``: nobody copies them.
     """
     rng = random.Random(f"reviews/{seed}")
-    names = list(FAMILIES)
     rows: list[dict[str, str]] = []
     while len(rows) < count:
-        prompt = draw_prompt(rng, split="train", family=names[len(rows) // 2 % len(names)])
+        prompt = draw_prompt(rng, split="train", family=BY_KIND[len(rows) // 2 % len(BY_KIND)])
         for reply in twins(prompt, rng):
             said = remark(prompt, reply, rng)
             row = {"prompt": prompt.text, "completion": reply.text, "remark": said}
