@@ -1,4 +1,4 @@
-"""The command line: ``python -m rlhf_tutorial run`` and ``chat``.
+"""The command line: ``python -m rlhf_tutorial run``, ``chat`` and ``rank``.
 
 Bad input ends with one line on standard error and exit code 2, never with a traceback.
 """
@@ -27,6 +27,22 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return share
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name is needed; a pseudonym will do")
+    return text
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     parser = _Parser(
@@ -51,6 +67,13 @@ def build_parser() -> argparse.ArgumentParser:
     chat.add_argument("folder", type=Path, help="the folder of a finished run")
     chat.add_argument("--seed", type=_seed, default=0, help="of the sampled replies")
     chat.add_argument("--temperature", type=float, default=1.0, help="of sampling, above 0")
+
+    rank = commands.add_parser("rank", help="put replies in order yourself")
+    rank.add_argument("items", type=Path, help="JSON Lines with prompt and replies, or a run")
+    rank.add_argument("--out", type=Path, default=Path("my_rankings.jsonl"), help="file to add to")
+    rank.add_argument("--annotator", type=_name, default="anonymous", help="a pseudonym will do")
+    rank.add_argument("--repeat", type=_share, default=0.1, help="share shown once more at the end")
+    rank.add_argument("--seed", type=_seed, default=0, help="of the order on the screen")
     return parser
 
 
@@ -58,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        return {"run": _run, "chat": _chat}[options.command](options)
+        return {"run": _run, "chat": _chat, "rank": _rank}[options.command](options)
     except KeyboardInterrupt:
         print(
             "\nStopped. Finished stages are kept; the same command goes on from there.",
@@ -134,3 +157,15 @@ def _chat(options: argparse.Namespace) -> int:
 
     _quiet()
     return stages_chat.converse(options.folder, seed=options.seed, temperature=options.temperature)
+
+
+def _rank(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import cli_rank
+
+    return cli_rank.rank(
+        options.items,
+        options.out,
+        annotator=options.annotator,
+        repeat=options.repeat,
+        seed=options.seed,
+    )

@@ -69,12 +69,13 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["run", "chat"]),
+        (["--help"], ["run", "chat", "rank"]),
         (
             ["run", "--help"],
             ["--preset", "--seed", "--out", "--rounds", "--my-rankings", "--split"],
         ),
         (["chat", "--help"], ["folder", "--seed", "--temperature"]),
+        (["rank", "--help"], ["items", "--out", "--annotator", "--repeat", "--seed"]),
     ],
 )
 def test_help_is_everywhere(arguments, words, capsys):

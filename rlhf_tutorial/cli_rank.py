@@ -1,0 +1,232 @@
+"""Ranking replies by hand in a terminal: what is typed, what is printed. The logic is elsewhere.
+
+Replies come from models and prompts from anywhere, so control characters are shown as escapes
+such as `\\x1b`; what is stored is the text as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import warnings
+from pathlib import Path
+
+from rlhf_tutorial.preferences import PreferenceError
+from rlhf_tutorial.ranking_items import load_items
+from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
+from rlhf_tutorial.store import RankingStore
+from rlhf_tutorial.village.annotators import GUIDELINE_VERSION
+
+HELP = """\
+  2 1 3 4    the order, best first; 213 4 is the same
+  2=1 3 4    2 and 1 are tied
+  s REASON   skip: say why it cannot be ranked
+  u          undo: the item before is shown again
+  n TEXT     a note beside the next answer; n alone takes it away
+  f          flag as harmful; f again takes it off
+  q          quit: what is done is saved
+  ?          this help"""
+# Letters and symbols by their category, yet nothing is seen of them.
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def harmless(text: str) -> str:
+    """A text with everything that steers a terminal, or hides in it, as visible escapes."""
+    seen = "".join(
+        char if char.isprintable() and char not in INVISIBLE else _escape(char) for char in text
+    )
+    encoding = sys.stdout.encoding or "utf-8"  # a terminal may know ASCII only
+    return seen.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def parse_order(text: str, count: int) -> list[list[int]]:
+    """Positions from 0, best first, from a line such as `2=1 3 4` or `213 4`.
+
+    Raises:
+        RankingSessionError: a sign that has no place there, or not each number once.
+    """
+    tiers: list[list[int]] = []
+    tied = False
+    for char in "".join(text.replace(",", " ").split()):
+        if char == "=" and tiers and not tied:
+            tied = True
+        elif char in "123456789" and tied:
+            tiers[-1].append(int(char) - 1)
+            tied = False
+        elif char in "123456789":
+            tiers.append([int(char) - 1])
+        else:
+            raise RankingSessionError(f"{harmless(char)} has no place in an order; ? helps")
+    given = sorted(place + 1 for tier in tiers for place in tier)
+    if tied or given != [*range(1, count + 1)]:
+        example = " ".join(str(number) for number in range(count, 0, -1))
+        raise RankingSessionError(f"expected each number from 1 to {count} once, such as {example}")
+    return tiers
+
+
+def find_items_file(items: Path) -> Path:
+    """The file itself, or the newest rankings of a run's folder.
+
+    Raises:
+        ValueError: there is no such path, or a folder without rankings.
+    """
+    if not items.exists():
+        raise ValueError(f"there is no file or folder {items}: look at the path")
+    if not items.is_dir():
+        return items
+    found = sorted(
+        items.glob("artefacts/rankings-*/rankings.jsonl"), key=lambda path: path.stat().st_mtime
+    )
+    if not found:
+        raise ValueError(f"{items} holds no finished run: there are no rankings in artefacts/")
+    return found[-1]
+
+
+def rank(
+    items: Path, out: Path, *, annotator: str = "anonymous", repeat: float = 0.1, seed: int = 0
+) -> int:
+    """Asks for orders on standard input until all is ranked, `q`, or the end of the input.
+
+    Returns:
+        The exit code: 0, or 2 if an answer could not be saved.
+
+    Raises:
+        ValueError: items, name, share or file are not as they should be; says what to do.
+    """
+    file = find_items_file(items)
+    if out.exists() and out.samefile(file):
+        raise ValueError(f"--out is {out}, where the items are: give another file")
+    to_rank = load_items(file)
+    with _open(out) as store:
+        session = RankingSession(
+            to_rank,
+            annotator,
+            store,
+            seed=seed,
+            repeat=repeat,
+            guideline_version=GUIDELINE_VERSION,
+        )
+        try:
+            _ask_all(session, out)
+        except (EOFError, KeyboardInterrupt):
+            print()
+        except UnicodeDecodeError:
+            raise ValueError(
+                "what was typed is no text in the terminal's encoding; "
+                "what was ranked before is saved, and the same command goes on"
+            ) from None
+        finally:
+            session.store.close()  # perhaps not the one that was opened first
+        _say_what_is_done(session, items, file, out)
+    if session.unsaved is not None:
+        print(f"rlhf_tutorial: the last answer was not saved to {out}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _ask_all(session: RankingSession, out: Path) -> None:
+    """Item after item, until all are done or `q`."""
+    if session.current is not None:
+        print(f"Put the replies in order:\n{HELP}")
+    _show(session)
+    while session.current is not None:
+        if session.unsaved is None:
+            line = input("best first> ").strip()
+        else:
+            line = input("Enter tries again, q quits without it> ").strip()
+        if line == "q":
+            return
+        item = session.current
+        try:
+            if session.unsaved is None:
+                _obey(session, line)
+            else:
+                _try_again(session, out)
+        except (RankingSessionError, PreferenceError) as error:
+            print(f"  {harmless(str(error))}")  # the store says why it refuses
+        if session.current is not item:
+            _show(session)
+
+
+def _try_again(session: RankingSession, out: Path) -> None:
+    """Open the file anew, since it may have been moved, and save the kept answer once."""
+    session.store.close()
+    session.reopen(_open(out))
+    if session.unsaved is not None:
+        session.retry()
+
+
+def _obey(session: RankingSession, line: str) -> None:
+    """One line that somebody typed, which is a command or an order."""
+    command, _, rest = line.partition(" ")
+    if command == "s":
+        session.skip(rest.strip())
+    elif command == "u":
+        session.undo()
+    elif command == "n":
+        session.set_note(rest.strip())
+        print("  noted" if session.note else "  no note")
+    elif command == "f":
+        print("  flagged as harmful" if session.flag() else "  not flagged")
+    elif line in ("?", ""):
+        print(HELP)
+    else:
+        session.submit(parse_order(line, len(session.shown)))
+
+
+def _show(session: RankingSession) -> None:
+    """The current item: how far, the prompt, and the replies with their numbers."""
+    item = session.current
+    if item is None:
+        return
+    print(f"\n{session.progress()}{' (once more)' if item.repeat_of else ''}")
+    turns = item.prompt
+    if isinstance(turns, str):
+        turns = [{"role": "prompt", "content": turns}]
+    for turn in turns:
+        print(f"{turn['role']}: {harmless(turn['content'])}")
+    for number, reply in enumerate(session.replies, start=1):
+        print(f"  {number}  {harmless(reply)}")
+    if session.note:
+        print(f"  note: {harmless(session.note)}")
+    if session.flags:
+        print(f"  flags: {harmless(', '.join(session.flags))}")
+
+
+def _say_what_is_done(session: RankingSession, items: Path, file: Path, out: Path) -> None:
+    counts = session.counts()
+    print(
+        f"\nRanked {counts['ranked']} and skipped {counts['skipped']} of {session.size} items; "
+        f"{counts['repeated']} ranked once more."
+    )
+    own = session.agreement()
+    if own is not None and own["pairs"]:
+        print(f"You agreed with yourself on {own['pairwise']:.0%} of {own['pairs']} pairs.")
+    print(f"File: {out}")
+    if counts["ranked"]:
+        run = f"python -m rlhf_tutorial run --my-rankings {shlex.quote(str(out))}"
+        print(f"Next: {run}{_same_run(items, file)}")
+
+
+def _same_run(items: Path, file: Path) -> str:
+    """Options under which a run takes over what the folder of items holds; empty for a file."""
+    about = file.parent / "stage.json"
+    if not items.is_dir() or not about.exists():
+        return ""
+    told = json.loads(about.read_text(encoding="utf-8"))
+    return f" --preset {told['preset']} --seed {told['seed']} --out {shlex.quote(str(items))}"
+
+
+def _open(out: Path) -> RankingStore:
+    """The store; what it warns of, a half-written last line, is told in one line."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        store = RankingStore(out)
+    for warning in told:
+        print(f"rlhf_tutorial: {warning.message}", file=sys.stderr)
+    return store
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
