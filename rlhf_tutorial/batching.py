@@ -17,13 +17,15 @@ import torch
 IGNORE = -100  # the label that torch's cross-entropy leaves out
 
 
-def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids `(batch, time)` padded on the right, and lengths `(batch,)`."""
+def pad_right(
+    rows: Sequence[Sequence[float]], pad: float, dtype: torch.dtype = torch.long
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return values, token ids mostly, `(batch, time)` padded on the right; lengths `(batch,)`."""
     lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.full((len(rows), int(lengths.max())), pad_id)
+    padded = torch.full((len(rows), int(lengths.max())), pad, dtype=dtype)
     for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row, dtype=torch.long)
-    return ids, lengths
+        padded[index, : len(row)] = torch.tensor(row, dtype=dtype)
+    return padded, lengths
 
 
 def check_length(length: int, context: int, what: str) -> None:

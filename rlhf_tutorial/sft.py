@@ -107,9 +107,7 @@ def collate(rows: Sequence[tuple[list[int], list[int], list[float]]], pad_id: in
     """Pad rows on the right: ids, labels and weights, all `(batch, time)`."""
     ids, _ = pad_right([inputs for inputs, *_ in rows], pad_id)
     labels, _ = pad_right([labels for _, labels, _ in rows], IGNORE)
-    weights = torch.zeros(labels.shape)
-    for row, (_, _, values) in enumerate(rows):
-        weights[row, : len(values)] = torch.tensor(values)
+    weights, _ = pad_right([weights for *_, weights in rows], 0.0, torch.float)
     return ids, labels, weights
 
 

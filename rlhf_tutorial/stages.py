@@ -13,7 +13,6 @@ made it, seconds) and ``history.json`` (the table of its curves).
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -27,14 +26,9 @@ from typing import Any
 from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.presets import Preset, get_preset
 from rlhf_tutorial.progress import stage_bar
+from rlhf_tutorial.stages_code import code_hash
 from rlhf_tutorial.stages_disk import clear_partial_folders, full_disk, is_full_disk, partial_of
 
-# Code that has no part in what a stage produces. (The numbers of presets.py are part of each
-# stage's settings, so a change of one preset leaves the artefacts of the others alone.)
-_NOT_CODE = {
-    *("cli.py", "__main__.py", "plotting.py", "reporting.py", "evaluation.py", "checks.py"),
-    *("presets.py", "progress.py", "stages_chat.py", "stages_disk.py", "stages_run.py"),
-}
 LABELS = {
     "base": "pretraining",
     "sft": "SFT",
@@ -208,17 +202,6 @@ def key_of(request: Request, stage: str, round: int) -> str:
     if stage == "rankings" and request.my_rankings_file:
         told["mine"] = hashlib.sha256(Path(request.my_rankings_file).read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
-
-
-@functools.cache
-def code_hash(root: Path = Path(__file__).parent) -> str:
-    """Hash of the package's source, so that changed code never meets an old artefact."""
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        if path.name not in _NOT_CODE:
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 Builder = Callable[[Request, int, Path, dict[str, Artefact], Any], list[dict]]

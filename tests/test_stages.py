@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_tutorial import presets, stages, stages_build, stages_disk
+from rlhf_tutorial import presets, stages, stages_build, stages_code, stages_disk
 from rlhf_tutorial.preferences import PreferenceFileError, load_rankings
 from tests.store_cases import ranking
 
@@ -194,18 +194,17 @@ def test_changed_code_changes_the_hash_and_the_command_line_does_not(tmp_path):
     )
 
     def hash_now() -> str:
-        return stages.code_hash.__wrapped__(package)
+        return stages_code.code_hash.__wrapped__(package)
 
     before = hash_now()
     assert before == stages.code_hash()
-    for name in ("cli.py", "reporting.py", "presets.py"):
+    for name in ("cli.py", "reporting.py", "presets.py", "new.py"):
         (package / name).write_text("# other words\n")
         assert hash_now() == before, name
-    (package / "village" / "gold.py").write_text("# other code\n")
-    after = hash_now()
-    assert after != before
-    (package / "new.py").write_text("")
-    assert hash_now() != after
+    for name in ("village/gold.py", "village/families/errands.py", "ppo_math.py", "decoding.py"):
+        (package / name).write_text((package / name).read_text() + "# other code\n")
+        assert hash_now() != before, name
+        before = hash_now()
 
 
 # Interruptions

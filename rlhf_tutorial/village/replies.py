@@ -155,8 +155,10 @@ def compose(
     slots = family.fill(prompt.group, dict(prompt.slots), rng)
     errs = content in ("wrong", "invent")
     wording = rng.choice(family.replies[prompt.group][content])
-    draws = random.Random(rng.random())  # of its own: a right reply and its wrong twin stay alike
-    wrong = family.corrupt(prompt.group, slots, draws) if errs or slips else slots
+    seed = rng.random()  # errors draw from a generator of their own, so that twins stay alike
+    wrong = slots
+    if errs or slips:
+        wrong = family.corrupt(prompt.group, slots, random.Random(seed))
     core = wording.format_map(wrong) if errs else with_slips(wording, slots, wrong, rng, slips)
     core = articles(core[0].upper() + core[1:])
     if form == "twice":
