@@ -48,6 +48,7 @@ PARENTS = {
     "rlhf": ("sft", "reward_model"),
 }
 STAGES = tuple(PARENTS)
+MY_SHARE = 0.5  # one's own rankings weigh as much as all the colleagues' together
 ROUNDS_OF = ("rankings", "reward_model", "rlhf")  # the stages that every turn of the loop repeats
 
 
@@ -56,12 +57,14 @@ class Request:
     """What somebody asks for: a stage of a preset with a seed, in a folder.
 
     ``my_rankings_file`` is the path of one's own rankings, empty without; keys hash its content.
+    ``my_share`` is the share of the reward model's attention that they get.
     """
 
     preset_name: str
     seed: int
     folder: Path
     my_rankings_file: str = ""
+    my_share: float = MY_SHARE
     show_progress: bool | None = None
 
     @property
@@ -109,6 +112,7 @@ def load_or_build(
     folder: Path | str | None = None,
     round: int = 1,
     my_rankings: Path | str | None = None,
+    my_share: float = MY_SHARE,
     progress: bool | None = None,
 ) -> Artefact:
     """The artefact of a stage, with its ancestors built when missing.
@@ -120,23 +124,57 @@ def load_or_build(
         folder: where artefacts are kept; ``default_folder()`` if None.
         round: 1, or more for further turns of the loop (base and SFT are made once).
         my_rankings: a JSON Lines file of one's own rankings, used beside the colleagues'.
+        my_share: how much of what the reward model reads is one's own, from 0 to below 1; a
+            ranking is read up to `stages_build.MOST_COPIES` times for it.
         progress: True or False to force progress bars on or off; None asks the terminal.
 
     Raises:
         ValueError: unknown stage or preset, or a file of rankings that is damaged or empty.
         OSError: the folder cannot be written, or the disk is full.
     """
+    request = _checked(stage, preset, seed, folder, round, my_rankings, my_share, progress)
+    return _load_or_build(request, stage, round if stage in ROUNDS_OF else 1)
+
+
+def missing(
+    stage: str,
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    folder: Path | str | None = None,
+    round: int = 1,
+    my_rankings: Path | str | None = None,
+    my_share: float = MY_SHARE,
+) -> list[str]:
+    """The stages that `load_or_build` would build for the same arguments, in that order."""
+    request = _checked(stage, preset, seed, folder, round, my_rankings, my_share, False)
+    wanted: dict[tuple[str, int], None] = {}
+
+    def visit(stage: str, round: int) -> None:
+        if not (_folder_of(request, stage, round) / "stage.json").exists():
+            for parent, parent_round in parents_of(stage, round):
+                visit(parent, parent_round)
+            wanted[stage, round] = None
+
+    visit(stage, round if stage in ROUNDS_OF else 1)
+    return [name for name, _ in wanted]
+
+
+def _checked(
+    stage, preset, seed, folder, round, my_rankings, my_share, progress
+) -> Request:  # the arguments of load_or_build, looked at
     if stage not in PARENTS:
         raise ValueError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
     if round < 1:
         raise ValueError(f"round is {round}: it must be at least 1")
     get_preset(preset)
+    if not 0 <= my_share < 1:
+        raise ValueError(f"my_share is {my_share}: it must be at least 0 and below 1")
     if my_rankings:
         check_rankings_file(my_rankings)
-    request = Request(
-        preset, seed, Path(folder or default_folder()), str(my_rankings or ""), progress
+    return Request(
+        preset, seed, Path(folder or default_folder()), str(my_rankings or ""), my_share, progress
     )
-    return _load_or_build(request, stage, round if stage in ROUNDS_OF else 1)
 
 
 def check_rankings_file(path: Path | str) -> None:
@@ -152,10 +190,7 @@ def check_rankings_file(path: Path | str) -> None:
 
 
 def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
-    target = (
-        request.folder
-        / f"{stage}{f'-round{round}' if round > 1 else ''}-{key_of(request, stage, round)}"
-    )
+    target = _folder_of(request, stage, round)
     if not (target / "stage.json").exists():
         ancestors = {
             parent: _load_or_build(request, parent, parent_round)
@@ -167,6 +202,11 @@ def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
     about = json.loads((target / "stage.json").read_text())
     history = json.loads((target / "history.json").read_text())
     return Artefact(stage, round, target, about["seconds"], history)
+
+
+def _folder_of(request: Request, stage: str, round: int) -> Path:
+    turn = f"-round{round}" if round > 1 else ""
+    return request.folder / f"{stage}{turn}-{key_of(request, stage, round)}"
 
 
 def parents_of(stage: str, round: int) -> list[tuple[str, int]]:
@@ -199,6 +239,8 @@ def key_of(request: Request, stage: str, round: int) -> str:
         "parents": [key_of(request, parent, r) for parent, r in parents_of(stage, round)],
         "code": code_hash(),
     }
+    if stage == "reward_model" and request.my_rankings_file:
+        told["my_share"] = request.my_share
     if stage == "rankings" and request.my_rankings_file:
         told["mine"] = hashlib.sha256(Path(request.my_rankings_file).read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]

@@ -21,6 +21,7 @@ from rlhf_tutorial.village import annotators, corpus, gold, prompts, reviews
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 TOKENS_A_DOCUMENT = 36  # tokens a document has at least on average; decides how many are written
 SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
+MOST_COPIES = 20  # times that one ranking is read at most: three rankings are no crowd
 GOLD_EVERY = 4  # PPO steps between two looks at the gold score, for the curve only
 
 
@@ -127,16 +128,32 @@ def build_reward_model(request, round, folder, ancestors, progress) -> list[dict
     sft = ancestors["sft"]
     tokenizer = sft.tokenizer()
     model = models.build_reward_model(sft.model(), tokenizer, seed=request.seed)
+    rankings = load_rankings(ancestors["rankings"].path / "rankings.jsonl")
+    if request.my_rankings_file:
+        mine = {ranking.id for ranking in load_rankings(request.my_rankings_file)}
+        rankings = weighted(rankings, mine, request.my_share)
     history = train_reward_model(
         model,
         tokenizer,
-        load_rankings(ancestors["rankings"].path / "rankings.jsonl"),
+        rankings,
         request.preset.reward,
         seed=request.seed,
         progress=progress,
     )
     _save(model, tokenizer, folder)
     return history
+
+
+def weighted(rankings: list[Ranking], mine: set[str], share: float) -> list[Ranking]:
+    """The rankings, those with an id in ``mine`` repeated until they make up about ``share``.
+
+    The loss is a mean over rankings, so what is read three times weighs three times as much. Each
+    stays at least once, and at most `MOST_COPIES` times.
+    """
+    own = [ranking for ranking in rankings if ranking.id in mine]
+    others = [ranking for ranking in rankings if ranking.id not in mine]
+    wanted = share / (1 - share) * len(others) / max(1, len(own))
+    return own * min(MOST_COPIES, max(1, round(wanted))) + others
 
 
 def different(replies: list[str], count: int) -> list[str]:

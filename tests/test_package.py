@@ -18,7 +18,7 @@ MAXIMUM_LINES = 300
 LAZY = {"trl", "datasets", "matplotlib", "accelerate", "IPython", "jupyterlab", "pandas", "scipy"}
 HEAVY = {*LAZY, "torch", "transformers", "numpy", "tokenizers", "tqdm", "safetensors"}
 # Rooms that may know the village: it builds, asks and judges. All others get callables.
-MAY_KNOW_VILLAGE = ("village", "stages", "cli", "evaluation", "checks", "widgets")
+MAY_KNOW_VILLAGE = ("village", "stages", "cli", "evaluation", "checks", "course", "widgets")
 # Rooms that algorithms never lead to, by whatever way. Every other room counts as an algorithm.
 ABOVE_ALGORITHMS = (*MAY_KNOW_VILLAGE, "reporting", "plotting", "__main__")
 

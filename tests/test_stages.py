@@ -544,3 +544,27 @@ def test_an_item_shows_no_reply_twice():
     assert different(["a", "a", "b", "c", "b", "d", "e"], 4) == ["a", "b", "c", "d"]
     assert different(["a", "b", "a", "b"], 4) == ["a", "b"]  # fewer where there are no more
     assert different(["a", "a", "a"], 3) == ["a", "a"]  # a record needs two; they share a tier
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "share", "copies"),
+    [(10, 30, 0.5, 3), (10, 30, 0.0, 1), (40, 20, 0.5, 1), (1, 300, 0.5, 20), (5, 0, 0.5, 1)],
+)
+def test_ones_own_rankings_are_not_drowned(own, others, share, copies):
+    mine = [ranking(f"mine-{i}") for i in range(own)]
+    theirs = [ranking(f"theirs-{i}") for i in range(others)]
+    read = stages_build.weighted(mine + theirs, {r.id for r in mine}, share)
+    assert [sum(r.id == one.id for r in read) for one in mine] == [copies] * own
+    assert [r for r in read if r.id.startswith("theirs")] == theirs
+
+
+def test_the_share_of_ones_own_is_part_of_the_key_and_checked(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(ranking("a").to_json() + "\n")
+    keys = [
+        stages.key_of(stages.Request("tiny", 0, tmp_path, str(file), share), "reward_model", 1)
+        for share in (0.5, 0.8)
+    ]
+    assert keys[0] != keys[1]
+    with pytest.raises(ValueError, match="my_share is 1"):
+        stages.load_or_build("base", preset="tiny", folder=tmp_path, my_share=1)
