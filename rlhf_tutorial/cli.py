@@ -1,4 +1,4 @@
-"""The command line: ``python -m rlhf_tutorial run``, ``chat`` and ``rank``.
+"""The command line, ``python -m rlhf_tutorial``: run, report, chat, rank and preferences.
 
 Bad input ends with one line on standard error and exit code 2, never with a traceback.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 SEEDS = 2**32  # more than anyone needs, and small enough for every generator
+EXPORT_FORMATS = ("trl", "trl-chat", "hh-rlhf", "label-studio", "argilla")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,6 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="prompts to evaluate on: development while settings are chosen",
     )
 
+    report = commands.add_parser("report", help="the table of a finished run once more")
+    report.add_argument("folder", type=Path, help="the folder of a finished run")
+
     chat = commands.add_parser("chat", help="talk to base, SFT and RLHF side by side")
     chat.add_argument("folder", type=Path, help="the folder of a finished run")
     chat.add_argument("--seed", type=_seed, default=0, help="of the sampled replies")
@@ -74,14 +78,45 @@ def build_parser() -> argparse.ArgumentParser:
     rank.add_argument("--annotator", type=_name, default="anonymous", help="a pseudonym will do")
     rank.add_argument("--repeat", type=_share, default=0.1, help="share shown once more at the end")
     rank.add_argument("--seed", type=_seed, default=0, help="of the order on the screen")
+
+    preferences = commands.add_parser("preferences", help="look at rankings, pool, export them")
+    _add_preferences(preferences.add_subparsers(dest="action", required=True))
     return parser
+
+
+def _add_preferences(commands: argparse._SubParsersAction) -> None:
+    """The four commands below `preferences`, with their options."""
+    summary = commands.add_parser("summary", help="what the files hold, and how far people agree")
+    validate = commands.add_parser("validate", help="every fault with its line; exit code 2 if any")
+    merge = commands.add_parser("merge", help="pool the files of a class into one")
+    export = commands.add_parser("export", help="write them in a format of the field")
+    for command in (summary, validate, merge, export):
+        command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="of rankings")
+    for command in (merge, export):
+        command.add_argument("--out", type=Path, required=True, help="file to write")
+        command.add_argument(
+            "--replace", action="store_true", help="even if --out holds other data"
+        )
+        command.add_argument("--skip-damaged", action="store_true", help="leave damaged lines out")
+    merge.add_argument("--drop-names", action="store_true", help="person-1, person-2, ... instead")
+    merge.add_argument(
+        "--drop-times", action="store_true", help="neither when nor how many seconds"
+    )
+    export.add_argument("--format", choices=EXPORT_FORMATS, required=True, help="whose format")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        return {"run": _run, "chat": _chat, "rank": _rank}[options.command](options)
+        commands = {
+            "run": _run,
+            "report": _report,
+            "chat": _chat,
+            "rank": _rank,
+            "preferences": _preferences,
+        }
+        return commands[options.command](options)
     except KeyboardInterrupt:
         print(
             "\nStopped. Finished stages are kept; the same command goes on from there.",
@@ -122,7 +157,7 @@ def _run(options: argparse.Namespace) -> int:
 
     presets.get_preset(options.preset)
     _quiet()
-    from rlhf_tutorial import reporting, stages, stages_run
+    from rlhf_tutorial import stages, stages_run
 
     if options.my_rankings:
         stages.check_rankings_file(options.my_rankings)
@@ -135,21 +170,32 @@ def _run(options: argparse.Namespace) -> int:
         my_rankings=options.my_rankings,
         split=options.split,
     )
-    print()
-    print(reporting.model_table(report))
-    print()
-    print(reporting.win_rate_table(report))
-    print()
-    if options.rounds > 1:
-        print(reporting.rounds_table(report))
-        print()
-    print(reporting.sample_text(report))
-    print()
+    _show(report, out)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import reporting
+
+    _show(reporting.read_report(options.folder), options.folder)
+    return 0
+
+
+def _show(report: dict, out: Path) -> None:
+    """The end of a run: the tables, six prompts, where everything lies, what to do next."""
+    from rlhf_tutorial import reporting
+
+    parts = [reporting.model_table(report), reporting.win_rate_table(report)]
+    if len(report.get("rounds", [])) > 1:
+        parts.append(reporting.rounds_table(report))
+    parts.append(reporting.sample_text(report))
+    print("\n" + "\n\n".join(parts) + "\n")
     print(f"Report:  {Path(out) / 'report.md'}")
     print(f"Figures: {Path(out) / 'figures'}")
+    if (Path(out) / "notebooks").is_dir():
+        print(f"Notebooks, run: {Path(out) / 'notebooks'}")
     print(f"Talk to the three models: python -m rlhf_tutorial chat {out}")
     print("Next: make lab")
-    return 0
 
 
 def _chat(options: argparse.Namespace) -> int:
@@ -169,3 +215,9 @@ def _rank(options: argparse.Namespace) -> int:
         repeat=options.repeat,
         seed=options.seed,
     )
+
+
+def _preferences(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import cli_preferences
+
+    return cli_preferences.main(options)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlhf_tutorial.evaluation import AXES, SAFETY_RATES, ScoredReply
+from rlhf_tutorial.reporting_machine import machine, peak_rss_mb, versions
 
 ROW_KEYS = ("gold", *AXES, *SAFETY_RATES, "distinct", "length")
 MODEL_NAMES = {
@@ -40,45 +39,6 @@ REQUIRED_KEYS: dict[str, tuple[str, ...]] = {
     "reward_model": ("rankings", "pairs", "accuracy_vs_gold", "accuracy_held_out", "ece"),
     "ppo": ("steps", "kl", "samples_per_second"),
 }
-PACKAGES = ("torch", "transformers", "datasets", "trl", "accelerate", "tokenizers", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, of this project and of the packages that decide the numbers."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from rlhf_tutorial import __version__
-
-    found = {"python": platform.python_version(), "rlhf_tutorial": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def machine() -> dict[str, int]:
-    """Cores that this process may use, and threads that torch uses."""
-    import torch
-
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity to ask for
-        cores = os.cpu_count() or 1
-    return {"cores": cores, "threads": torch.get_num_threads()}
-
-
-def peak_rss_mb() -> float:
-    """Most memory that this process has held so far, in MB (10^6 bytes)."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def pick_samples(
@@ -285,6 +245,23 @@ def write_report(
         unfinished = Path(folder) / f".{name}.unfinished"
         unfinished.write_text(content, encoding="utf-8")
         os.replace(unfinished, Path(folder) / name)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of a finished run.
+
+    Raises:
+        ValueError: there is none in this folder, or it is damaged.
+    """
+    path = Path(folder) / "report.json"
+    if not path.is_file():
+        raise ValueError(f"there is no report.json in {folder}: give the folder of a finished run")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{path} is damaged: run the same command once more") from None
+    check_report(report)
+    return report
 
 
 def replace_section(text: str, name: str, content: str) -> str:

@@ -1,9 +1,11 @@
-"""Talking to base, SFT and RLHF side by side, in a terminal."""
+"""Talking to base, SFT and RLHF side by side: their answers, and the talk in a terminal."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rlhf_tutorial import sampling
 from rlhf_tutorial.presets import get_preset
@@ -12,6 +14,9 @@ from rlhf_tutorial.village import prompts
 from rlhf_tutorial.village.vocabulary import unknown_words
 
 NAMES = {"base": "base", "sft": "SFT", "rlhf": "RLHF"}
+
+# stage -> model and tokenizer
+Models = Mapping[str, tuple[Any, Any]]
 
 
 def _finished(folder: Path) -> list[tuple[dict, Path]]:
@@ -55,6 +60,38 @@ def find_models(folder: Path | str) -> dict[str, Artefact]:
     return {name: found[name] for name in NAMES}
 
 
+def load(artefacts: Mapping[str, Artefact]) -> dict[str, tuple[Any, Any]]:
+    """The models that answer, each with its tokenizer."""
+    return {name: (artefact.model(), artefact.tokenizer()) for name, artefact in artefacts.items()}
+
+
+def answers(
+    models: Models,
+    prompts: Sequence[str],
+    *,
+    seed: int,
+    temperature: float = 1.0,
+    max_new_tokens: int = 56,
+) -> dict[str, list[str]]:
+    """One reply of each model to each prompt; the base model goes on from the bare text.
+
+    Raises:
+        ValueError: a prompt too long for the models, or a temperature that is not above 0.
+    """
+    return {
+        name: sampling.sample(
+            model,
+            tokenizer,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            temperature=temperature,
+            chat=name != "base",
+        ).texts
+        for name, (model, tokenizer) in models.items()
+    }
+
+
 def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> int:
     """Reads prompts from standard input until an empty line or the end; prints three replies.
 
@@ -66,7 +103,7 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
     artefacts = find_models(folder)
     about = json.loads((artefacts["rlhf"].path / "stage.json").read_text())
     longest = get_preset(about["preset"]).max_new_tokens
-    models = {name: (a.model(), a.tokenizer()) for name, a in artefacts.items()}
+    models = load(artefacts)
     print("Ask something, or press Enter to stop. Some ideas:")
     for prompt in prompts.draw_prompts(4, split="test", seed=seed):
         print(f"  {prompt.text}")
@@ -82,19 +119,17 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
         strangers = unknown_words(text)
         if strangers:
             print(f"      (the village does not know: {', '.join(strangers)})")
-        for name, (model, tokenizer) in models.items():
-            try:
-                rollout = sampling.sample(
-                    model,
-                    tokenizer,
-                    [text],
-                    max_new_tokens=longest,
-                    seed=seed + turn,
-                    temperature=temperature,
-                    chat=name != "base",
-                )
-            except ValueError as error:
-                print(f"      {error}")
-                break
-            print(f"{NAMES[name] + ':':6}{rollout.texts[0]}")
+        try:
+            replies = answers(
+                models,
+                [text],
+                seed=seed + turn,
+                temperature=temperature,
+                max_new_tokens=longest,
+            )
+        except ValueError as error:
+            print(f"      {error}")
+        else:
+            for name, (reply,) in replies.items():
+                print(f"{NAMES[name] + ':':6}{reply}")
         turn += 1

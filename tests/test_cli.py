@@ -288,6 +288,19 @@ def test_what_is_printed_says_what_came_out_and_what_to_do_next(tiny_run):
 
 
 @pytest.mark.medium
+def test_the_table_can_be_shown_again(tiny_run, capsys):
+    assert cli.main(["report", str(tiny_run.folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip() and printed.strip() in tiny_run.printed
+
+
+def test_a_report_that_is_not_there_or_damaged_is_told(capsys, tmp_path):
+    assert "there is no report.json" in fails_in_one_line(capsys, "report", tmp_path)
+    (tmp_path / "report.json").write_text("{")
+    assert "is damaged" in fails_in_one_line(capsys, "report", tmp_path)
+
+
+@pytest.mark.medium
 def test_report_and_figures_lie_in_the_folder(tiny_run):
     names = {path.name for path in tiny_run.folder.iterdir()}
     assert names == {"artefacts", "figures", "report.json", "report.md", stages_run.MARKER}

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from rlhf_tutorial import reporting
+from rlhf_tutorial import reporting, reporting_machine
 from rlhf_tutorial.evaluation import AXES, ScoredReply
 
 ROW = {**dict.fromkeys(reporting.ROW_KEYS, 0.5), "length": 12.25}
@@ -67,7 +67,7 @@ def test_keys_are_exactly_those_promised():
 
 def test_peak_memory_is_in_megabytes():
     # A Python with pytest takes more than 10 MB and less than 100 GB.
-    assert 10 < reporting.peak_rss_mb() < 100_000
+    assert 10 < reporting_machine.peak_rss_mb() < 100_000
 
 
 @pytest.mark.parametrize(

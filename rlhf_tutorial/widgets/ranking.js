@@ -1,0 +1,332 @@
+// The ranking widget in the browser: draws the state that Python sends, sends what the reader does.
+//
+// Nothing is decided here but the order that is being made (`Order`), and nothing else is kept.
+// Python puts ranking_order.js and ranking_draw.js before this file.
+
+const WAIT = 1500; // milliseconds after which an answer that has not come is worth a word
+const DRAG_FROM = 6; // pixels that the pointer moves before a click becomes a drag
+
+class View {
+  constructor(model, host) {
+    this.model = model;
+    const isFirst = !model.get("state").done; // later on the replies need the room
+    this.panel = isFirst && model.get("guidelines").open ? "guidelines" : "";
+    this.live = make("p", { class: "for-readers", role: "status", "aria-live": "polite" });
+    this.seconds = make("span", { class: "seconds quiet" });
+    this.hint = make("p", { class: "hint" });
+    this.parts = {};
+    for (const part of ["head", "top", "prompt", "error", "low", "foot"])
+      this.parts[part] = make("div", { class: part });
+    this.cards = make("ol", { class: "cards", "aria-label": "Replies" });
+    this.slots = make("ol", { class: "slots", "aria-label": "Your order" });
+    const side = make("div", { class: "side" }, make("h4", {}, "Your order"), this.slots);
+    this.body = make("div", { class: "body" }, this.cards, side);
+    const { head, top, prompt, error, low, foot } = this.parts;
+    this.root = make(
+      "div",
+      {
+        class: "rlhf-ranking",
+        role: "region",
+        tabindex: "0",
+        "aria-label": "Rank replies",
+        // JupyterLab and Notebook leave keys alone below an element with this attribute.
+        "data-lm-suppress-shortcuts": "true",
+        onkeydown: (event) => this.onKey(event),
+        onkeyup: (event) => event.stopPropagation(),
+        onkeypress: (event) => event.stopPropagation(),
+        onmousedown: (event) => this.onMouseDown(event),
+      },
+      make("div", { class: "page" }, head, top, prompt, this.body, error, low, this.hint, foot),
+      this.live,
+    );
+    host.append(this.root);
+    this.onState = () => this.show(model.get("state"));
+    model.on("change:state", this.onState);
+    this.clock = setInterval(() => this.tick(), 1000);
+    this.show(model.get("state"));
+  }
+
+  dispose() {
+    this.model.off("change:state", this.onState);
+    clearInterval(this.clock);
+    clearTimeout(this.waiting);
+  }
+
+  // From Python to the screen
+
+  show(state) {
+    clearTimeout(this.waiting);
+    this.pending = false;
+    const isNew = state.turn !== this.state?.turn;
+    const hadFocus = this.root.matches(":focus-within");
+    this.state = state;
+    if (isNew) this.begin();
+    if (state.kept) this.panel = "";
+    this.draw();
+    if (isNew && hadFocus) this.focus();
+    if (state.error) this.say("");
+    else if (state.summary) this.say(state.summary.join(" "));
+    else if (isNew)
+      this.say(`Item ${state.done + 1} of ${state.total}: ${plain(state.prompt.at(-1).pieces)}`);
+  }
+
+  // A new item: no order yet, the fields empty, the cards drawn once.
+  begin() {
+    const { state } = this;
+    const replies = state.replies ?? [];
+    if (this.panel !== "guidelines") this.panel = "";
+    this.since = performance.now() - 1000 * (state.elapsed ?? 0);
+    this.order = new Order(replies.length);
+    this.note = make("input", { type: "text", placeholder: "optional" });
+    this.note.value = state.note ?? "";
+    this.reason = make("input", { type: "text", placeholder: "another reason" });
+    this.cards.replaceChildren(...replies.map((reply, place) => drawCard(this, reply, place)));
+    requestAnimationFrame(() => {
+      // A long reply scrolls in its card; the keyboard must reach it too.
+      for (const words of this.cards.querySelectorAll(".words"))
+        if (words.scrollHeight > words.clientHeight + 1) words.tabIndex = 0;
+    });
+  }
+
+  draw() {
+    const { state, parts } = this;
+    const isOpen = "progress" in state; // else the file could not be opened
+    this.root.dataset.turn = state.turn;
+    this.root.dataset.handled = state.handled;
+    this.body.hidden = !state.replies;
+    this.cards.inert = this.slots.inert = Boolean(state.kept);
+    this.tick();
+    this.keepFocus(() => {
+      parts.head.replaceChildren(...(isOpen ? drawHead(this) : []));
+      parts.top.replaceChildren(...drawPanel(this, "top"));
+      parts.low.replaceChildren(...drawPanel(this, "low"));
+      parts.prompt.replaceChildren(...(state.replies ? drawPrompt(this) : this.drawEnd()));
+      parts.error.replaceChildren(...drawError(this));
+      parts.foot.replaceChildren(...(isOpen ? drawFoot(this) : []));
+      this.drawOrder();
+    });
+  }
+
+  // What is drawn anew loses the focus: give it to the same field or button, else to the widget.
+  keepFocus(draw) {
+    const focused = this.root.querySelector(":focus");
+    draw();
+    if (!focused || focused.matches(":focus")) return;
+    const again = [...this.root.querySelectorAll("[data-name]")].find(
+      (element) => element.dataset.name === focused.dataset.name && !element.disabled,
+    );
+    (this.root.contains(focused) ? focused : (again ?? this.root)).focus({ preventScroll: true });
+  }
+
+  drawEnd() {
+    const lines = this.state.summary ?? [];
+    if (!lines.length) return [];
+    return [make("h3", {}, "All done. Thank you."), ...lines.map((line) => make("p", {}, line))];
+  }
+
+  drawOrder() {
+    [...this.cards.children].forEach((card, position) => markCard(this, card, position));
+    this.keepFocus(() => this.slots.replaceChildren(...drawSlots(this)));
+    this.submitButton?.setAttribute("aria-disabled", !this.order.isWhole);
+    this.hint.textContent = this.state.canRetry ? "" : this.nextStep();
+    if (this.state.rest && !this.order.placed.length)
+      this.hint.append(make("span", { class: "rest" }, ` ${this.state.rest}`));
+  }
+
+  tick() {
+    const usual = this.state.usual == null ? "" : `, usually ${this.state.usual} s`;
+    const now = Math.round((performance.now() - this.since) / 1000);
+    this.seconds.textContent = this.state.replies ? `${now} s${usual}` : "";
+  }
+
+  nextStep() {
+    const { order, state } = this;
+    if (!state.replies) return "";
+    if (order.isWhole) return "Enter submits this order.";
+    if (order.tieNext) return `The next pick ties with reply ${order.placed.at(-1) + 1}.`;
+    if (!order.placed.length) return `Best reply first: press 1 to ${order.size}, click, or drag.`;
+    return `Now the next best, ${ORDINALS[order.placed.length]}.`;
+  }
+
+  say(text) {
+    this.live.textContent = text;
+  }
+
+  tell(text) {
+    this.hint.textContent = text;
+    this.say(text);
+  }
+
+  focus() {
+    this.root.focus({ preventScroll: true });
+  }
+
+  // To Python
+
+  send(kind, about = {}) {
+    if (this.pending) return;
+    this.pending = true;
+    this.model.send({ kind, turn: this.state.turn, ...about });
+    this.waiting = setTimeout(() => {
+      this.pending = false; // what is sent twice counts once, since it names its turn
+      this.tell(
+        "The kernel has not answered yet: it may be busy. " +
+          "If it was restarted, run this cell again; what was saved is there.",
+      );
+    }, WAIT);
+  }
+
+  submit() {
+    const missing = this.order.size - this.order.placed.length;
+    if (this.state.canRetry) this.send("retry");
+    else if (missing) this.tell(`${missing} of ${this.order.size} replies have no place yet.`);
+    else this.send("submit", { tiers: this.order.tiers, note: this.note.value });
+  }
+
+  skip(reason) {
+    if (reason.trim()) this.send("skip", { reason, note: this.note.value });
+    else this.tell("A skip needs a reason.");
+  }
+
+  // Keys and mouse
+
+  onKey(event) {
+    event.stopPropagation();
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") {
+      event.preventDefault(); // else the browser offers to save the page
+      return this.tell("Every answer is on the disk before the next item shows.");
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
+    if (event.key === "Escape") return this.open("");
+    if (event.target.matches("input")) return;
+    if (event.target.matches("button") && ["Enter", " "].includes(event.key)) return;
+    const action = this.action(event.key);
+    if (!action) return;
+    event.preventDefault();
+    if (!this.pending) action();
+  }
+
+  // What a key does now; undefined for all others.
+  action(key) {
+    const { state, order } = this;
+    if (key === "?") return () => this.toggle("keys");
+    if (key === "g") return () => this.toggle("guidelines");
+    if (state.canRetry) return key === "Enter" ? () => this.submit() : undefined;
+    if (key === "u" && state.canUndo) return () => this.send("undo");
+    if (!state.replies) return undefined;
+    if (this.panel === "skip" && REASONS[key - 1]) return () => this.skip(REASONS[key - 1]);
+    if (/^[1-5]$/.test(key) && key <= order.size) return () => this.pick(key - 1);
+    const actions = {
+      "=": () => this.tie(),
+      Backspace: () => this.undoPick(),
+      Enter: () => this.submit(),
+      s: () => this.toggle("skip"),
+      f: () => this.send("flag", { name: "harmful" }),
+      n: () => this.toggle("more"),
+    };
+    return actions[key];
+  }
+
+  // A click leaves the keys with the whole widget, not with the button that was clicked.
+  onMouseDown(event) {
+    if (event.target.closest("input, label")) return;
+    if (event.target.closest("button, .card, .slot")) event.preventDefault();
+    this.focus();
+  }
+
+  pick(position) {
+    const place = this.order.rank(position);
+    if (place >= 0) return this.tell(`Reply ${position + 1} is ${ORDINALS[place]} already.`);
+    this.change(() => this.order.pick(position), `Reply ${position + 1} has a place.`);
+  }
+
+  pickOrRemove(position) {
+    if (this.order.rank(position) < 0) this.pick(position);
+    else this.change(() => this.order.remove(position), `Reply ${position + 1} has no place now.`);
+  }
+
+  tie() {
+    if (this.order.tie()) this.change(() => {}, "");
+    else this.tell("Pick a reply first, then = and the one that ties with it.");
+  }
+
+  undoPick() {
+    if (this.order.undo()) this.change(() => {}, "Taken back.");
+    else this.tell("Nothing is picked yet. The key u reopens the item before.");
+  }
+
+  change(action, said) {
+    action();
+    this.drawOrder();
+    this.say(`${said} ${this.orderInWords()} ${this.nextStep()}`);
+  }
+
+  orderInWords() {
+    const { tiers } = this.order;
+    if (!tiers.length) return "";
+    const words = tiers.map((tier) => tier.map((position) => position + 1).join(" and "));
+    return `The order is reply ${words.join(", then ")}.`;
+  }
+
+  toggle(panel) {
+    this.open(this.panel === panel ? "" : panel);
+  }
+
+  open(panel) {
+    const noted = this.panel === "more" && this.note.value !== this.state.note;
+    this.panel = panel;
+    this.draw();
+    if (panel === "more") this.note.focus();
+    else this.focus();
+    if (panel) this.say(this.parts.top.textContent + this.parts.low.textContent);
+    if (noted) this.send("note", { note: this.note.value });
+  }
+
+  // Drag a card, or a reply in the order, to a place in the order.
+  startDrag(event, position) {
+    if (event.button || event.target.closest("button.tie") || this.state.kept) return;
+    const { clientX, clientY } = event;
+    const stop = new AbortController();
+    let ghost = null;
+    const slotBelow = (at) =>
+      document.elementFromPoint(at.clientX, at.clientY)?.closest(".rlhf-ranking .slot");
+    const move = (at) => {
+      const far = Math.hypot(at.clientX - clientX, at.clientY - clientY) > DRAG_FROM;
+      if (!ghost && !far) return;
+      if (!ghost) {
+        ghost = make("div", { class: "rlhf-ranking-ghost" }, String(position + 1));
+        document.body.append(ghost); // "fixed" is off below an element that is transformed
+        this.root.classList.add("dragging");
+      }
+      ghost.style.left = `${at.clientX}px`;
+      ghost.style.top = `${at.clientY}px`;
+      const below = slotBelow(at);
+      for (const slot of this.slots.children) slot.classList.toggle("target", slot === below);
+    };
+    const end = (at) => {
+      stop.abort();
+      if (!ghost) return;
+      ghost.remove();
+      this.root.classList.remove("dragging");
+      // The click that follows a drag must not pick the card as well.
+      const swallow = (click) => click.stopPropagation();
+      window.addEventListener("click", swallow, { capture: true, once: true });
+      setTimeout(() => window.removeEventListener("click", swallow, { capture: true }));
+      const slot = at.type === "pointerup" ? slotBelow(at) : null;
+      if (!slot || !this.slots.contains(slot)) return this.drawOrder();
+      const place = Number(slot.dataset.place);
+      this.change(() => this.order.moveTo(position, place), `Reply ${position + 1} moved.`);
+    };
+    const options = { signal: stop.signal };
+    window.addEventListener("pointermove", move, options);
+    window.addEventListener("pointerup", end, options);
+    window.addEventListener("pointercancel", end, options);
+  }
+}
+
+function render({ model, el }) {
+  const view = new View(model, el);
+  return () => view.dispose();
+}
+
+export default { render };
