@@ -5,11 +5,11 @@
     python benchmarks/closed_form.py --problems 0 1 2    these only; the table is written at the end
 
 Every problem has a vocabulary of 5 or 6 tokens, replies of 1 to 3 tokens, two prompts, a reference
-policy of random weights and a random reward for each reply (`rlhf_tutorial/closed_form.py`). With KL
-the optimum is the tilted reference, and the number shown is the total variation from it, the worse
-of the two prompts. Without KL the optimum is the arg max, on problems where the tokens' worth adds
-up. Finished runs are kept in `--out` and are not run again with the same settings; the settings
-are the same for all problems.
+policy of random weights and a random reward for each reply (`rlhf_tutorial/closed_form.py`). With
+KL the optimum is the tilted reference, and the number shown is the total variation from it, the
+worse of the two prompts. Without KL the optimum is the arg max, on problems where what the tokens
+are worth adds up. The settings are the same for all problems. Finished runs are kept in `--out`;
+what was run with the same code and settings is not run again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTION = "closed-form"
 PROBLEMS = range(20)
 BETAS = (0.5, 1.0, 2.0, 0.0)  # reward units a nat; 0: the KL term is off
+SOURCE = ("closed_form.py", "ppo.py", "ppo_math.py", "sampling.py", "replies.py")
 NEAR = 0.03  # total variation that counts as right
 
 
@@ -67,8 +68,9 @@ def run(seed: int, beta: float) -> dict:
 
 def key(seed: int, beta: float) -> str:
     """What a finished run must have been run with to be kept."""
-    source = (ROOT / "rlhf_tutorial" / "closed_form.py").read_text(encoding="utf-8")
-    text = json.dumps([asdict(CONVERGED), seed, beta, source])
+    files = [ROOT / "rlhf_tutorial" / name for name in SOURCE]
+    source = [file.read_text(encoding="utf-8") for file in files]
+    text = json.dumps([asdict(CONVERGED), seed, beta, *source])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

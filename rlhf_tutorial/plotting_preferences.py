@@ -86,12 +86,12 @@ def agreement_matrix(names: Sequence[str], shares: Mapping[tuple[str, str], floa
     axes = all_axes[0][0]
     axes.grid(visible=False)
     table = [[shares.get((a, b), shares.get((b, a), math.nan)) for b in names] for a in names]
-    image = axes.imshow(table, cmap="Oranges", vmin=0.5, vmax=1.0, aspect="auto")
+    image = axes.imshow(table, cmap="YlOrBr", vmin=0.5, vmax=1.0, aspect="auto")
     for row in range(count):
         for column in range(count):
             value = table[row][column]
             if value == value:
-                ink = PAPER if value > 0.85 else INK
+                ink = PAPER if value > 0.9 else INK
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, size=8)
     short = [name.replace("colleague-", "col. ") for name in names]
     axes.set_xticks(range(count), short)

@@ -42,7 +42,7 @@ def objective(problem: Problem, chances: torch.Tensor, beta: float) -> torch.Ten
 # ---- counting ----
 
 
-@pytest.mark.parametrize(("vocabulary", "length"), itertools.product((5, 6), (1, 2, 3)))
+@pytest.mark.parametrize(("vocabulary", "length"), [*itertools.product((5, 6), (1, 2, 3))])
 def test_every_reply_is_there_once(vocabulary, length):
     end = 1
     replies, mask = every_reply(vocabulary, length, end)
@@ -113,7 +113,7 @@ def test_a_problem_follows_from_its_seed():
 
 def test_worth_by_place_adds_up():
     problem = random_problem(seed=1, by_place=True)
-    worth = dict(zip(map(tuple, problem._written()), problem.rewards[0].tolist(), strict=True))
+    worth = dict(zip(map(tuple, problem.written()), problem.rewards[0].tolist(), strict=True))
     gain = worth[0, 0, 2] - worth[0, 0, 3]
     assert gain == pytest.approx(worth[4, 5, 2] - worth[4, 5, 3], abs=1e-5)
 
@@ -299,7 +299,7 @@ def test_ppo_without_kl_goes_to_the_arg_max():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "beta"), itertools.product((5, 8), (0.5, 1.0, 2.0)))
+@pytest.mark.parametrize(("seed", "beta"), [*itertools.product((5, 8), (0.5, 1.0, 2.0))])
 def test_ppo_reaches_the_optimum_of_three_tokens(seed, beta):
     problem = random_problem(seed, vocabulary=5 + seed % 2)
     outcome = compare(problem, ppo_trainer(settings_for(problem, beta)), tilted(problem, beta))

@@ -313,7 +313,7 @@ def run(settings, seed: int = 0):
 
 @pytest.mark.parametrize(
     ("micro_batch_size", "minibatches", "temperature"),
-    list(itertools.product([1, 5, 24], [1, 4], [1.0]))[:-1] + [(5, 2, 0.7)],
+    [*itertools.product([1, 5, 24], [1, 4], [1.0]), (5, 2, 0.7)],
 )
 def test_the_first_ratio_of_every_step_is_one(micro_batch_size, minibatches, temperature):
     settings = replace(

@@ -4,6 +4,7 @@
 // Python puts ranking_order.js and ranking_draw.js before this file.
 
 const WAIT = 1500; // milliseconds after which an answer that has not come is worth a word
+const PROMPT = 8; // milliseconds in which an answer comes that is not held back
 const DRAG_FROM = 6; // pixels that the pointer moves before a click becomes a drag
 
 class View {
@@ -165,8 +166,13 @@ class View {
 
   send(kind, about = {}) {
     if (this.pending) return;
-    this.pending = true;
-    this.model.send({ kind, turn: this.state.turn, ...about });
+    // A mark stays with its item; all else brings another item, and keys wait until it is seen.
+    this.pending = kind !== "flag" && kind !== "note";
+    clearTimeout(this.waiting);
+    this.model.send(
+      { kind, turn: this.state.turn, ...about },
+      { iopub: { status: (told) => this.hurry(told.content.execution_state) } },
+    );
     this.waiting = setTimeout(() => {
       this.pending = false; // what is sent twice counts once, since it names its turn
       this.tell(
@@ -174,6 +180,15 @@ class View {
           "If it was restarted, run this cell again; what was saved is there.",
       );
     }, WAIT);
+  }
+
+  // Jupyter's server holds a small message back until the one before is acknowledged, which takes
+  // the browser's side 40 ms or more, unless something goes the other way. So when the kernel has
+  // said that it is busy, and the answer does not follow, an empty message goes there.
+  hurry(kernel) {
+    const { state } = this;
+    const ask = () => state === this.state && this.model.send({ kind: "hurry" });
+    if (kernel === "busy") setTimeout(ask, PROMPT);
   }
 
   submit() {
@@ -197,13 +212,19 @@ class View {
       return this.tell("Every answer is on the disk before the next item shows.");
     }
     if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
-    if (event.key === "Escape") return this.open("");
+    if (event.key === "Escape") return this.panel ? this.open("") : this.leave();
     if (event.target.matches("input")) return;
     if (event.target.matches("button") && ["Enter", " "].includes(event.key)) return;
     const action = this.action(event.key);
     if (!action) return;
     event.preventDefault();
     if (!this.pending) action();
+  }
+
+  // Give the keys back to the notebook: the cell is the nearest element around that can have them.
+  leave() {
+    this.root.blur();
+    this.root.parentElement.closest("[tabindex]")?.focus({ preventScroll: true });
   }
 
   // What a key does now; undefined for all others.

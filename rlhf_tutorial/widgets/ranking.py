@@ -61,6 +61,8 @@ class RankingWidget(anywidget.AnyWidget):
         return self.desk.session
 
     def _on_message(self, _widget: object, message: dict, _buffers: list) -> None:
+        if message.get("kind") == "hurry":  # see ranking.js
+            return
         self.desk.handle(message)
         self.state = self.desk.state()
 

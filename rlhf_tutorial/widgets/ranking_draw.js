@@ -14,7 +14,7 @@ const KEYS = [
   ["n", "note, and thumbs for each guideline"],
   ["g", "show or hide the guidelines"],
   ["?", "show or hide these keys"],
-  ["Esc", "close what is open"],
+  ["Esc", "close what is open, then back to the notebook"],
 ];
 const REASONS = [
   "I cannot tell which is better",

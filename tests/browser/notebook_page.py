@@ -61,38 +61,33 @@ class NotebookPage:
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
 
     def open(self) -> None:
-        self.page.goto(self._address)
-        self.wait_until_idle()
+        self._expect_kernel(lambda: self.page.goto(self._address))
+
+    def reload(self) -> None:
+        """Load the page anew; the kernel goes on, and the widget comes back by itself."""
+        self._expect_kernel(self.page.reload)
+        self.widget.locator(".foot button").first.wait_for()
 
     def wait_until_idle(self) -> None:
-        """Until the kernel is connected and has nothing to do."""
+        """Until the kernel has nothing to do."""
         self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+
+    def _expect_kernel(self, act) -> None:
+        """Do what connects to a kernel, and wait until that has said that it is idle.
+
+        The page calls it idle already before it is there, and then loses what it is asked to run.
+        """
+        with self.page.expect_websocket(lambda socket: "/channels" in socket.url) as kernel:
+            act()
+        kernel.value.wait_for_event("framereceived", lambda frame: _says_idle(frame))
+        self.wait_until_idle()
 
     def run_first_cell(self, expect: str = ".foot button") -> None:
         """Run it, and wait until the widget shows what is expected (a selector)."""
-        self._run_first_cell_once()
+        self.page.locator(".jp-Cell .cm-content").first.click()
+        self.page.keyboard.press("Control+Enter")
         self.widget.locator(expect).first.wait_for()
         self.wait_until_idle()
-
-    def _run_first_cell_once(self) -> None:
-        from playwright.sync_api import TimeoutError as TooLong
-
-        # Jupyter forgets a run that it is asked for while the kernel's first words are under way.
-        prompt = self.page.locator(".jp-Cell .jp-InputPrompt").first
-        number = prompt.inner_text()
-        for _ in range(20):
-            self.page.locator(".jp-Cell .cm-content").first.click()
-            self.page.keyboard.press("Control+Enter")
-            try:
-                self.page.wait_for_function(
-                    "before => document.querySelector('.jp-InputPrompt').innerText !== before",
-                    arg=number,
-                    timeout=3000,
-                )
-                return
-            except TooLong:
-                continue
-        raise AssertionError("the cell does not run")
 
     def save(self) -> None:
         """Save the notebook, and wait until the widget is in the file."""
@@ -102,12 +97,12 @@ class NotebookPage:
 
     def restart_kernel(self) -> None:
         """Restart with the keys 0 0 and the question that Jupyter asks."""
-        self.page.locator(".jp-InputPrompt").first.click()
+        self.page.locator(".jp-Cell .cm-content").first.click()
+        self.page.keyboard.press("Escape")
         self.page.keyboard.press("0")
         self.page.keyboard.press("0")
-        with self.page.expect_websocket():
-            self.page.locator(".jp-Dialog button.jp-mod-accept").click()
-        self.wait_until_idle()
+        accept = self.page.locator(".jp-Dialog button.jp-mod-accept")
+        self._expect_kernel(accept.click)
 
     def button(self, name: str):
         """A button of the widget, by the key that does the same."""
@@ -158,3 +153,7 @@ class NotebookPage:
 
     def rankings(self) -> list[Ranking]:
         return load_rankings(self.file)
+
+
+def _says_idle(frame: bytes | str) -> bool:
+    return b'"idle"' in (frame.encode() if isinstance(frame, str) else frame)

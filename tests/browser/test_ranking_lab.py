@@ -63,8 +63,7 @@ def rank_twenty_with_reload_and_restart(page: NotebookPage) -> list[float]:
     assert after_ten.count(b"\n") == 10
 
     page.save()
-    page.page.reload()
-    page.widget.wait_for()
+    page.reload()
     assert "10 of 20" in page.widget.inner_text()
     rank_by_mouse(page, 5)
 

@@ -5,11 +5,15 @@ With `RLHF_TUTORIAL_PICTURES=1` the pictures of the README are written anew.
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
+from rlhf_tutorial.ranking_items import Item
+from rlhf_tutorial.ranking_session import RankingSession
+from rlhf_tutorial.store import RankingStore
 from tests.browser.test_ranking_lab import make_items
 
 pytestmark = pytest.mark.medium
@@ -89,10 +93,10 @@ VILLAGE = [
     {
         "prompt": "Berta lost the basket near the well. Where should she look?",
         "replies": [
-            "Look for the basket near the well first. Things seldom walk far.",
+            "Go back to the well and search the ground for the basket. Things seldom walk far.",
+            "Look for the basket near the well first. Enough now.",
             "Ask the people at the well if they have seen the candle.",
             "Jonas will be at the well before noon.",
-            "Go back to the well and search the ground for the basket. Enough now.",
         ],
     },
     {
@@ -186,17 +190,34 @@ def test_changes_are_told_to_screen_readers(lab, open_notebook):
     assert names == [f"Reply {n}: take as the next best" for n in range(1, 5)]
 
 
+def rank_beforehand(file: Path, items: list[dict], count: int) -> None:
+    """A reader's first answers, at nine seconds each."""
+    seconds = itertools.count(0.0, 9.0)
+    with RankingStore(file) as store:
+        session = RankingSession(
+            [Item(**item) for item in items], "ann", store, clock=lambda: next(seconds)
+        )
+        for _ in range(count):
+            session.submit([0, 1, 2, 3])
+
+
 @pytest.mark.parametrize(("theme", "name"), [(LIGHT, "light"), (DARK, "dark")])
 def test_pictures(lab, open_notebook, theme, name, tmp_path):
     lab.set_theme(theme)
-    page = open_notebook(lab, VILLAGE)
+    items = make_items(50)
+    items[12] = VILLAGE[0]
+    rank_beforehand(lab.folder / "test_pictures.jsonl", items, 12)
+    page = open_notebook(lab, items)
+    assert "12 of 50, about 6 min left" in page.widget.inner_text()
     page.focus()
-    if page.widget.locator(".axes").count() == 0:
-        page.press("g")
-    page.press("3", "4")
+    page.press("g")
+    replies = [words.inner_text() for words in page.cards.locator(".words").all()]
+    for reply in VILLAGE[0]["replies"][:3]:
+        page.press(str(replies.index(reply) + 1))
     folder = PICTURES if os.environ.get("RLHF_TUTORIAL_PICTURES") else tmp_path
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"ranking-{name}.png"
     page.widget.screenshot(path=picture, animations="disabled")
     assert picture.stat().st_size > 10_000
+    (lab.folder / "test_pictures.jsonl").unlink()
     lab.set_theme(LIGHT)

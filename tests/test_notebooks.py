@@ -1,0 +1,149 @@
+"""The notebooks as files, and the proof that "What you should have seen" can fail.
+
+That they run is shown by `pytest --nbval-lax notebooks`, the second half of `make test`. Here a
+stage is sabotaged on disk, under the name that the notebook looks for, and the notebook's last
+cell must notice.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rlhf_tutorial import course
+from rlhf_tutorial.preferences import load_rankings
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LARGEST_BYTES = 1_500_000
+NAMES = [path.stem for path in FILES]
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    notebook = nbformat.read(path, as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
+
+
+def test_there_is_a_course():
+    assert [name[:2] for name in NAMES] == ["00", "01", "02", "03", "04", "05", "06"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_notebook_is_small_executed_and_ends_with_what_should_have_been_seen(path):
+    assert path.stat().st_size <= LARGEST_BYTES
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code), "not executed: run `make notebooks`"
+    assert "what_you_should_have_seen(" in code[-1].source
+    kinds = [output.output_type for cell in code for output in cell.outputs]
+    assert "error" not in kinds
+    text = path.read_text(encoding="utf-8")
+    for litter in ("Traceback (most recent", "UserWarning", "FutureWarning", "Loading weights"):
+        assert litter not in text
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_notebook_has_exercises_a_map_and_papers(path):
+    code = "\n".join(cells(path, "code"))
+    prose = "\n".join(cells(path, "markdown"))
+    assert "course.where_we_are(" in code
+    number = path.name[:2]
+    asked = set(re.findall(rf"\bnb{number}\.(\w+)\(", code))
+    assert len(asked) >= 3, asked
+    assert re.search(r"\d{4}\.\d{4,5}", prose), "name papers by their arXiv id"
+    assert "!" not in re.sub(r"!\[|!=|`[^`]*`|\$[^$]*\$", "", prose), "no exclamation marks"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_cells_are_short_and_are_python(path):
+    for source in cells(path, "code"):
+        ast.parse(source)
+        assert len(source.splitlines()) <= 32, source
+
+
+def sabotaged(home: Path, stage: str, spoil) -> dict[str, str]:
+    """A copy of the course's run in `home` in which every artefact of `stage` is spoilt.
+
+    `spoil(folder, run)` changes the copied artefact in `folder`; `run` holds all the others.
+    Returns the environment in which a notebook finds it.
+    """
+    source = course.run_folder()
+    course.artefact("rlhf")
+    target = home / source.name
+    (target / "artefacts").mkdir(parents=True)
+    for path in source.iterdir():
+        if path.is_file():
+            shutil.copy(path, target)
+    found = [path for path in (source / "artefacts").iterdir() if (path / "stage.json").exists()]
+    for path in found:
+        if path.name.startswith(f"{stage}-"):
+            shutil.copytree(path, target / "artefacts" / path.name)
+        else:
+            (target / "artefacts" / path.name).symlink_to(path)
+    for path in (target / "artefacts").glob(f"{stage}-*"):
+        spoil(path, target)
+    return {"RLHF_TUTORIAL_HOME": str(home), "RLHF_TUTORIAL_HEADLESS": "1"}
+
+
+def the_sft_model_instead(folder: Path, run: Path) -> None:
+    """What PPO with a learning rate of 0 would give."""
+    sft = next(path for path in (run / "artefacts").iterdir() if path.name.startswith("sft-"))
+    for name in ("model.safetensors",):
+        shutil.copy(sft / name, folder / name)
+
+
+def shuffled_labels(folder: Path, run: Path) -> None:
+    """Every second ranking upside down: nobody's taste is left in them."""
+    for file in folder.glob("*.jsonl"):
+        lines = []
+        for index, ranking in enumerate(load_rankings(file)):
+            record = json.loads(ranking.to_json())
+            record["tiers"] = record["tiers"][::-1] if index % 2 else record["tiers"]
+            lines.append(json.dumps(record))
+        file.write_text("\n".join(lines) + "\n")
+
+
+def last_cell_fails(number: str, monkeypatch, environment: dict[str, str]) -> str:
+    """Run a notebook; its last code cell must be the one that fails. Returns what it says."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = next(path for path in FILES if path.name.startswith(number))
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources)
+    with pytest.raises(CellExecutionError, match="What you should have seen is not there") as error:
+        client.execute()
+    return str(error.value)
+
+
+@pytest.mark.medium
+def test_the_welcome_notices_a_policy_that_never_learnt(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
+    environment = sabotaged(tmp_path, "rlhf", the_sft_model_instead)
+    last_cell_fails("00", monkeypatch, environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["05", "06"])
+def test_a_policy_that_never_learnt_is_noticed(number, tmp_path, monkeypatch):
+    monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
+    environment = sabotaged(tmp_path, "rlhf", the_sft_model_instead)
+    last_cell_fails(number, monkeypatch, environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["03", "04"])
+def test_shuffled_labels_are_noticed(number, tmp_path, monkeypatch):
+    monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
+    environment = sabotaged(tmp_path, "rankings", shuffled_labels)
+    last_cell_fails(number, monkeypatch, environment)
