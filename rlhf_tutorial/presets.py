@@ -55,14 +55,14 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=700, probe_every=70),
+        pretraining=PretrainingSettings(steps=800, probe_every=80),
         ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.03),
     ),
     "full": Preset(
         pretraining=PretrainingSettings(steps=1500, probe_every=150),
         demonstrations=14_000,
         reviews=8000,
-        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.03),
+        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.1),
     ),
 }
 
