@@ -56,7 +56,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=800, probe_every=80),
-        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.03),
+        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.1),
     ),
     "full": Preset(
         pretraining=PretrainingSettings(steps=1500, probe_every=150),
