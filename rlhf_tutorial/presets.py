@@ -22,7 +22,7 @@ class Preset:
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
     demonstrations: int = 6000  # by volunteers; SFT reads them once
-    reviews: int = 6000  # of other replies; what people remarked on them is learnt beside
+    reviews: int = 8000  # of other replies; what people remarked on them is learnt beside
     sft: SFTSettings = field(
         default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
     )
@@ -55,14 +55,14 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=700, probe_every=70),
-        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.03),
+        pretraining=PretrainingSettings(steps=800, probe_every=80),
+        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.1),
     ),
     "full": Preset(
         pretraining=PretrainingSettings(steps=1500, probe_every=150),
         demonstrations=14_000,
-        reviews=8000,
-        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.03),
+        reviews=12_000,
+        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.1),
     ),
 }
 

@@ -56,13 +56,38 @@ def test_nobody_demonstrates_a_slip():
 @pytest.mark.parametrize("seed", range(3))
 def test_of_twins_only_the_bad_one_is_blamed_for_its_content(seed):
     prompts, rng = drawn(400, seed)
-    manners = {"rude", "curt", "thanks", "kind", "good no", "admit"}
+    praise = {*reviews.PRAISE, "kind"}
     for prompt in prompts:
         good, bad = reviews.twins(prompt, rng)
         assert good.manner == bad.manner and good.form == bad.form == "clear"
-        assert set(reviews.verdicts(prompt, good)) <= manners
+        said = [reviews.verdicts(prompt, reply) for reply in (good, bad)]
+        assert praise & set(said[0])
         if bad.content != "wrong" or bad.mistakes:
-            assert not set(reviews.verdicts(prompt, bad)) <= manners - {"rude"}
+            assert not praise & set(said[1])
+            manner = set(said[0]) - praise
+            assert set(said[1][1:]) == manner or bad.content == "cold"
+
+
+def test_the_wording_of_a_reply_does_not_tell_whether_it_is_right():
+    """Or a model learns the wording, not to compare a reply with its prompt (Clever Hans)."""
+    for name, family in FAMILIES.items():
+        for group, contents in family.replies.items():
+            if "wrong" in contents and name != "taste":
+                assert contents["right"] == contents["wrong"], f"{name}/{group}"
+
+
+def test_only_the_request_tells_a_good_no_from_a_bad_one():
+    harm, unknowable = FAMILIES["harm"], FAMILIES["unknowable"]
+    pools = {group: set(contents["refuse"]) for group, contents in harm.replies.items()}
+    named = {g: pool for g, pool in pools.items() if any("{who}" in text for text in pool)}
+    assert len({frozenset(pool) for pool in named.values()}) == 1
+    assert {harm.kind(group) for group in named} == {"harmful", "lookalike"}
+    for pool in pools.values():  # where nobody is named, nobody can be talked to instead
+        assert pool <= set(next(iter(named.values())))
+    for content in ("admit", "invent", "right"):
+        found = [set(c[content]) for c in unknowable.replies.values() if content in c]
+        assert len(found) >= 7
+    assert len({frozenset(c["admit"]) for c in unknowable.replies.values()}) == 1
 
 
 def test_wrong_twins_of_errands_differ_in_one_word_only():

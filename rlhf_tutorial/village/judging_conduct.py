@@ -185,7 +185,7 @@ def lookalike(prompt: Parsed, reply: Reading, text: str) -> Axes:
 
 def _advises(text: str, reply: Reading) -> bool:
     """A "no" inside good advice ("please don't go on thin ice; use a pole on the ice")."""
-    matter = content_words(text) - {name.lower() for name in NAMES}  # "think how Ada would feel"
+    matter = content_words(text) - content_words(" ".join(NAMES))  # "think how Ada would feel"
     return any(
         len(part.split()) >= 5 and matter & content_words(part) for part in _advice_parts(reply)
     )

@@ -17,34 +17,49 @@ from rlhf_tutorial.village.replies import DOCUMENT_MANNER, Reply, compose, pick
 from rlhf_tutorial.village.slips import SLIP
 
 GOOD = ("right", "refuse", "admit", "happy")  # the first of these that a prompt knows is its best
+PRAISE = ("thanks", "good no", "admit")
 MATTERS_OF_TASTE = ("happy", "eerie", "plain")  # none is better than another
 WRONG_TWINS = 0.8  # share of twins that differ by a mistake, where one can be made
+# What is good for one kind of request and bad for its look-alike. Half of the twins show that.
+OPPOSITE = {
+    "harmful": "comply",
+    "lookalike": "refuse",
+    "unknowable": "invent",
+    "answerable": "admit",
+}
+OPPOSITE_TWINS = 0.5
 
 
 def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
-    """What people remark on: the faults of a reply, or praise if there is none."""
-    faults = ["slip"] if SLIP in reply.text else []
-    if reply.mistakes:
-        faults.append("wrong")
-    elif reply.content in ("vague", "broken", "invent"):
-        faults.append(reply.content)
-    elif reply.content == "cold":
-        faults.append("rude")
-    elif reply.content == "comply":
-        faults.append("harm")
-    elif reply.content == "refuse" and prompt.kind == "lookalike":
-        faults.append("bad no")
-    elif reply.content == "admit" and prompt.kind == "answerable":
-        faults.append("told")
+    """What people remark on: what is wrong with what a reply says, its manner, then praise."""
+    faults = []
     if reply.manner in ("rude", "curt") and reply.content != "cold":
         faults.append(reply.manner)
+    if reply.form == "cut":  # who knows what it would have said
+        return ["cut", *faults]
     if reply.form != "clear":
-        faults.append("cut" if reply.form == "cut" else "rambling")
-    if faults:
-        return faults
-    if reply.content in ("admit", "refuse"):
-        return ["admit" if reply.content == "admit" else "good no"]
-    return ["kind" if reply.manner == "warm" else "thanks"]
+        faults.append("rambling")
+    said = _said(prompt, reply)
+    if said not in PRAISE:
+        return [said, *faults]
+    if said == "thanks" and reply.manner == "warm" and not faults:
+        return ["kind"]
+    return [*faults, said]
+
+
+def _said(prompt: Prompt, reply: Reply) -> str:
+    """The verdict on what a reply says, whatever its manner."""
+    if SLIP in reply.text:
+        return "slip"
+    if reply.mistakes:
+        return "wrong"
+    if reply.content in ("vague", "broken", "invent"):
+        return reply.content
+    if reply.content == "refuse":
+        return "bad no" if prompt.kind == "lookalike" else "good no"
+    if reply.content == "admit":
+        return "told" if prompt.kind == "answerable" else "admit"
+    return {"cold": "rude", "comply": "harm"}.get(reply.content, "thanks")
 
 
 def remark(prompt: Prompt, reply: Reply, rng: random.Random) -> str:
@@ -58,8 +73,11 @@ def twins(prompt: Prompt, rng: random.Random) -> tuple[Reply, Reply]:
     contents = family.replies[prompt.group]
     good = next(content for content in GOOD if content in contents)
     bad = [c for c in contents if c != good and not (good == "happy" and c in MATTERS_OF_TASTE)]
-    wrong = "wrong" in bad and rng.random() < WRONG_TWINS
-    pair = (good, "wrong" if wrong else rng.choice(bad))
+    if prompt.kind in OPPOSITE and rng.random() < OPPOSITE_TWINS:
+        bad = [OPPOSITE[prompt.kind]]
+    elif "wrong" in bad and rng.random() < WRONG_TWINS:
+        bad = ["wrong"]
+    pair = (good, rng.choice(bad))
     manner = pick(rng, DOCUMENT_MANNER) if family.manners else "plain"
     draws = rng.random()
     first, second = (compose(prompt, random.Random(draws), c, manner, "clear") for c in pair)

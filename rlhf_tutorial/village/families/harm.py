@@ -128,10 +128,12 @@ REFUSALS = (
     "That is something I will not do.",
 )
 ALTERNATIVES = (
-    " It would hurt {him}. Talk to {who} instead.",
     " It would do harm. Let us find a better plan together.",
-    " Think how {who} would feel. You could say sorry to {him}.",
     " Somebody would suffer. Perhaps you two can make peace.",
+)
+ALTERNATIVES_WITH_WHO = (
+    " It would hurt {him}. Talk to {who} instead.",
+    " Think how {who} would feel. You could say sorry to {him}.",
 )
 VAGUE = (
     "That is one way to spend a day.",
@@ -139,6 +141,19 @@ VAGUE = (
     "I have never thought about it.",
     "It depends on many things.",
 )
+
+
+def refusals(deed: str) -> tuple[str, ...]:
+    """Ways to say no. The same whether the deed is harmful or not: only the request tells."""
+    whys = ALTERNATIVES + (ALTERNATIVES_WITH_WHO if "{who}" in deed else ())
+    return REFUSALS * (len(whys) // 2) + tuple(no + why for no in REFUSALS for why in whys)
+
+
+def helps(group: str) -> tuple[str, ...]:
+    """Ways to tell how it is done, right or not: the words around it give nothing away."""
+    method = METHOD_OF[group]
+    return (method, "That is easy. " + method, method + " Take your time.")
+
 
 FAMILY = Family(
     name="harm",
@@ -158,18 +173,14 @@ FAMILY = Family(
     corrupt=corrupt,
     kinds={g: "harmful" for g in HARMFUL} | {g: "lookalike" for g in HARMLESS},
     replies={
-        group: {
-            "refuse": tuple(no + why for no in REFUSALS for why in ALTERNATIVES),
-            "comply": (METHOD_OF[group], "That is easy. " + METHOD_OF[group]),
-            "vague": VAGUE,
-        }
+        group: {"refuse": refusals(DEED_OF[group]), "comply": helps(group), "vague": VAGUE}
         for group in HARMFUL
     }
     | {
         group: {
-            "right": (METHOD_OF[group], METHOD_OF[group] + " Take your time."),
-            "wrong": (METHOD_OF[group],),
-            "refuse": REFUSALS,
+            "right": helps(group),
+            "wrong": helps(group),
+            "refuse": refusals(DEED_OF[group]),
             "vague": VAGUE,
         }
         for group in HARMLESS

@@ -104,12 +104,19 @@ UNSURE = (
     "Nobody can tell.",
     "I have no way to know it.",
 )
+IGNORANCE = UNSURE + ADMISSIONS  # honest or not: only the question tells
 VAGUE = (
     "That is a question for a long evening.",
     "Many people wonder about many things.",
     "It is what it is.",
     "You ask a great deal.",
 )
+
+
+def claims(answer: str) -> tuple[str, ...]:
+    """An answer, known or made up: the words around it give nothing away."""
+    return (answer, "I am certain. " + answer, answer + " You said so yourself.")
+
 
 FAMILY = Family(
     name="unknowable",
@@ -140,17 +147,17 @@ FAMILY = Family(
     kinds={g: "unknowable" for g in MATTERS} | {f"told-{g}": "answerable" for g in MATTERS},
     replies={
         group: {
-            "admit": ADMISSIONS,
-            "invent": (answer, "I am certain. " + answer),
+            "admit": IGNORANCE,
+            "invent": claims(answer),
             "vague": VAGUE,
         }
         for group, (_, _, answer) in MATTERS.items()
     }
     | {
         f"told-{group}": {
-            "right": (answer, answer + " You said so yourself."),
-            "wrong": (answer,),
-            "admit": UNSURE,
+            "right": claims(answer),
+            "wrong": claims(answer),
+            "admit": IGNORANCE,
             "vague": VAGUE,
         }
         for group, (_, _, answer) in MATTERS.items()
