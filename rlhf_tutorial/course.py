@@ -126,7 +126,9 @@ def show(figure, caption: str) -> None:
     from rlhf_tutorial.plotting import PAPER
 
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110, facecolor=PAPER)
+    # Small enough for a web viewer: a notebook holds a dozen of these.
+    smaller = {"optimize": True}
+    figure.savefig(picture, format="png", dpi=96, facecolor=PAPER, pil_kwargs=smaller)
     display(Image(picture.getvalue(), alt=caption))
     display(HTML(f"<p><em>{caption}</em></p>"))
 
