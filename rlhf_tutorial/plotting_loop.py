@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 # station -> (x, y) of its middle, its words, its colour
 STATIONS = {
     "pretraining": ((1.0, 2.6), "base model\nlearns to speak", MODEL_COLOURS["base"]),
-    "sft": ((3.3, 2.6), "SFT model\nlearns to answer", MODEL_COLOURS["sft"]),
-    "preferences": ((5.6, 2.6), "rankings\npeople compare replies", LINE_COLOURS[1]),
-    "reward_model": ((7.9, 2.6), "reward model\na ranking becomes a number", LINE_COLOURS[3]),
-    "ppo": ((7.9, 0.8), "PPO\nthe number changes the model", MODEL_COLOURS["rlhf"]),
-    "evaluation": ((4.45, 0.8), "evaluation\na judge who stood apart", INK),
+    "sft": ((3.8, 2.6), "SFT model\nlearns to answer", MODEL_COLOURS["sft"]),
+    "preferences": ((6.6, 2.6), "rankings\npeople compare replies", LINE_COLOURS[1]),
+    "reward_model": ((9.4, 2.6), "reward model\na ranking becomes a number", LINE_COLOURS[3]),
+    "ppo": ((9.4, 0.8), "PPO\nthe number changes the model", MODEL_COLOURS["rlhf"]),
+    "evaluation": ((6.6, 0.8), "evaluation\na judge who stood apart", INK),
 }
 ARROWS = (
     ("pretraining", "sft", "demonstrations"),
@@ -26,7 +26,8 @@ ARROWS = (
     ("ppo", "evaluation", "replies"),
     ("evaluation", "preferences", "round again"),
 )
-HALF_WIDTH, HALF_HEIGHT = 0.86, 0.42
+HALF_WIDTH, HALF_HEIGHT = 0.90, 0.42
+LOWER_ROW = 1.5  # stations below this height are named underneath, where no arrow ends
 
 
 def loop(here: str = "") -> Figure:
@@ -40,10 +41,10 @@ def loop(here: str = "") -> Figure:
 
     if here and here not in STATIONS:
         raise ValueError(f"no station {here!r}: choose one of {', '.join(STATIONS)}")
-    figure = Figure(figsize=(9.0, 3.3), facecolor=PAPER, layout="constrained")
+    figure = Figure(figsize=(9.6, 3.1), facecolor=PAPER, layout="constrained")
     axes = figure.subplots()
-    axes.set_xlim(0, 9)
-    axes.set_ylim(0.1, 3.4)
+    axes.set_xlim(0, 10.4)
+    axes.set_ylim(0.05, 3.4)
     axes.axis("off")
     for name, ((x, y), words, colour) in STATIONS.items():
         filled = name == here
@@ -63,7 +64,9 @@ def loop(here: str = "") -> Figure:
         axes.text(x, y + 0.13, title, ha="center", va="center", color=ink, fontsize=10.5)
         axes.text(x, y - 0.17, explanation, ha="center", va="center", color=ink, fontsize=7)
         if filled:
-            axes.text(x, y + 0.58, "you are here", ha="center", color=INK, fontsize=8.5)
+            below = y < LOWER_ROW
+            place = y - 0.68 if below else y + 0.58
+            axes.text(x, place, "you are here", ha="center", color=INK, fontsize=8.5)
     for start, end, words in ARROWS:
         _arrow(axes, STATIONS[start][0], STATIONS[end][0], words)
     return figure

@@ -10,7 +10,6 @@ import torch
 
 from rlhf_tutorial.checks.core import Wrong, attempted, exercise
 
-RIGHT_SHIFT = "b"
 GETS_A_GRADIENT = [False, True, True, False]
 # The notebook's four-word toy: the share of each word at the start, its longest reply, its scores.
 SHARE_OF_YES, SHARE_OF_PLEASE, SHARE_OF_END = 0.35, 0.15, 0.50
