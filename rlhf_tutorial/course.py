@@ -108,6 +108,8 @@ def round_up(value: float) -> int:
 def whose(rankings: Sequence[Ranking]) -> str:
     """One sentence that says how many rankings are the reader's and how many the colleagues'."""
     mine = sum(ranking.annotator in (READER, STAND_IN) for ranking in rankings)
+    if not mine:
+        return f"All {len(rankings)} rankings are simulated colleagues'; notebook 03 adds yours."
     owner = "a simulated stand-in's, since nobody sits here" if is_headless() else "yours"
     return f"{mine} rankings are {owner}; {len(rankings) - mine} are simulated colleagues'."
 
