@@ -169,6 +169,7 @@ def training_panel(histories: Mapping[str, Sequence[Row]], steps: int | None = N
         if steps:
             axes.set_xlim(0.5, steps + 0.5)
         label(axes, x="PPO step", y=name)
+        axes.locator_params(axis="x", integer=True)
     for axes in list(all_axes.flat)[len(keys) :]:
         axes.set_visible(False)
     if len(histories) > 1:
