@@ -97,7 +97,7 @@ def artefact(
         wait = sum(ESTIMATES.get(preset(), {}).get(name, 0) for name in missing)
         names = ", ".join(stages.LABELS[name] for name in missing)
         print(f"To build first: {names}. About {max(1, round_up(wait / 60))} min on two cores.")
-    return stages.load_or_build(stage, **chosen, progress=None if is_headless() else True)
+    return stages.load_or_build(stage, **chosen, progress=not is_headless())
 
 
 def round_up(value: float) -> int:
