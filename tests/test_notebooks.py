@@ -64,8 +64,10 @@ def test_a_notebook_has_exercises_a_map_and_papers(path):
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_cells_are_short_and_are_python(path):
-    for source in cells(path, "code"):
+    code = cells(path, "code")
+    for source in code:
         ast.parse(source)
+    for source in code[:-1]:  # the last one holds the claims, a line for each bound
         assert len(source.splitlines()) <= 32, source
 
 
