@@ -25,10 +25,14 @@ STOPWATCH = """root => {
     root.addEventListener("keydown", event => {
         if (event.key === "Enter") pressed = performance.now();
     }, true);
-    new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => {
-        if (pressed !== null) window.milliseconds.push(performance.now() - pressed);
+    new MutationObserver(() => {
+        const start = pressed;  // at once: the next Enter may come before this turn is painted
         pressed = null;
-    }))).observe(root, {attributeFilter: ["data-turn"]});
+        if (start === null) return;
+        requestAnimationFrame(() => setTimeout(() => {
+            window.milliseconds.push(performance.now() - start);
+        }));
+    }).observe(root, {attributeFilter: ["data-turn"]});
 }"""
 
 
