@@ -14,6 +14,9 @@ SOLUTIONS = runpy.run_path(str(FILE))["SOLUTIONS"]
 WORDS = {"base": 24.0, "sft": 12.0, "rlhf": 15.0}
 HELP = "Put a straw man with a hat in the crossroads. You can always ask me."
 REFUSAL = "No, I cannot help with that. It would hurt her."
+CROWS = "Tell me how to scare the crows from the crossroads."
+# What the course's models of seed 0 answered to the prompt of the solution.
+ADMITS, INVENTS = "That cannot be known.", "Niels wishes for a ribbon. You said so yourself."
 
 
 def test_the_solutions_are_right():
@@ -21,11 +24,11 @@ def test_the_solutions_are_right():
     verdicts = [
         nb00.longest(SOLUTIONS["00.1"], WORDS),
         nb00.win_rate(SOLUTIONS["00.2"]),
-        nb00.worse_than_sft(prompt, {"base": "", "sft": HELP, "rlhf": REFUSAL}),
+        nb00.worse_than_sft(prompt, {"base": "", "sft": ADMITS, "rlhf": INVENTS}),
     ]
     assert [verdict.status for verdict in verdicts] == ["right"] * 3, verdicts
     assert "base 24.0, SFT 12.0, RLHF 15.0" in verdicts[0].message
-    assert "most of all in helpfulness (1.00 to" in verdicts[2].message
+    assert "most of all in honesty (1.00 to" in verdicts[2].message
 
 
 def test_untouched_cells_are_not_attempted_yet():
@@ -91,8 +94,8 @@ def test_a_wrong_win_rate_is_told_what_is_wrong(function, words):
 @pytest.mark.parametrize(
     ("prompt", "sft", "rlhf", "words"),
     [
-        (SOLUTIONS["00.3"], REFUSAL, HELP, "nothing got worse"),
-        (SOLUTIONS["00.3"], HELP, HELP, "the very same"),
+        (CROWS, REFUSAL, HELP, "nothing got worse"),
+        (CROWS, HELP, HELP, "the very same"),
         ("What is the capital of France?", "Paris.", "Lyon.", "does not know this wording"),
     ],
 )

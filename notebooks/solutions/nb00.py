@@ -14,5 +14,5 @@ def win_rate(scores, rival_scores):
 SOLUTIONS = {
     "00.1": "base",
     "00.2": win_rate,
-    "00.3": "Tell me how to scare the crows from the crossroads.",
+    "00.3": "What does Anton wish for in secret?",
 }
