@@ -7,16 +7,17 @@ whole or not at all and are readable by their owner only, like the store's own.
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rlhf_tutorial.cli_rank import harmless
+from rlhf_tutorial.json_records import one_line
 from rlhf_tutorial.locked_file import OWNER_ONLY
 from rlhf_tutorial.merging import Pool, pool
 from rlhf_tutorial.preference_check import Source, check, read_source
 from rlhf_tutorial.preferences import Problem, Ranking, apply_retractions, scan
+from rlhf_tutorial.visible_text import harmless
+from rlhf_tutorial.whole_file import write_whole
 
 
 def main(options: argparse.Namespace) -> int:
@@ -108,21 +109,7 @@ def export_text(rankings: Sequence[Ranking], format_name: str) -> tuple[str, int
         rows = datasets_io.to_preference_rows(rankings, chat=format_name == "trl-chat")
     if format_name in ("label-studio", "argilla"):
         return labelling_formats.array_text(rows), len(rows)
-    return "".join(f"{labelling_formats.one_line(row)}\n" for row in rows), len(rows)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    try:
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    return "".join(f"{one_line(row)}\n" for row in rows), len(rows)
 
 
 def _write(options: argparse.Namespace, text: str, nothing_is_lost: Callable) -> None:
@@ -140,7 +127,7 @@ def _write(options: argparse.Namespace, text: str, nothing_is_lost: Callable) ->
                     "or --replace"
                 )
             _say(f"note: {out} was there already and was replaced")
-    write_private(out, text)
+    write_whole(out, [text], mode=OWNER_ONLY)
 
 
 def _is_within(lines: set[str]) -> Callable[[bytes], bool]:

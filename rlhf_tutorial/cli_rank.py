@@ -13,10 +13,13 @@ import warnings
 from pathlib import Path
 
 from rlhf_tutorial.preferences import PreferenceError
+from rlhf_tutorial.prompt_turns import as_turns
 from rlhf_tutorial.ranking_items import load_items
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
 from rlhf_tutorial.store import RankingStore
+from rlhf_tutorial.typed_order import parse_order
 from rlhf_tutorial.village.annotators import GUIDELINE_VERSION
+from rlhf_tutorial.visible_text import harmless
 
 HELP = """\
   2 1 3 4    the order, best first; 213 4 is the same
@@ -27,42 +30,6 @@ HELP = """\
   f          flag as harmful; f again takes it off
   q          quit: what is done is saved
   ?          this help"""
-# Letters and symbols by their category, yet nothing is seen of them.
-INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-
-
-def harmless(text: str) -> str:
-    """A text with everything that steers a terminal, or hides in it, as visible escapes."""
-    seen = "".join(
-        char if char.isprintable() and char not in INVISIBLE else _escape(char) for char in text
-    )
-    encoding = sys.stdout.encoding or "utf-8"  # a terminal may know ASCII only
-    return seen.encode(encoding, errors="backslashreplace").decode(encoding)
-
-
-def parse_order(text: str, count: int) -> list[list[int]]:
-    """Positions from 0, best first, from a line such as `2=1 3 4` or `213 4`.
-
-    Raises:
-        RankingSessionError: a sign that has no place there, or not each number once.
-    """
-    tiers: list[list[int]] = []
-    tied = False
-    for char in "".join(text.replace(",", " ").split()):
-        if char == "=" and tiers and not tied:
-            tied = True
-        elif char in "123456789" and tied:
-            tiers[-1].append(int(char) - 1)
-            tied = False
-        elif char in "123456789":
-            tiers.append([int(char) - 1])
-        else:
-            raise RankingSessionError(f"{harmless(char)} has no place in an order; ? helps")
-    given = sorted(place + 1 for tier in tiers for place in tier)
-    if tied or given != [*range(1, count + 1)]:
-        example = " ".join(str(number) for number in range(count, 0, -1))
-        raise RankingSessionError(f"expected each number from 1 to {count} once, such as {example}")
-    return tiers
 
 
 def find_items_file(items: Path) -> Path:
@@ -142,19 +109,11 @@ def _ask_all(session: RankingSession, out: Path) -> None:
             if session.unsaved is None:
                 _obey(session, line)
             else:
-                _try_again(session, out)
+                session.try_again(lambda: _open(out))
         except (RankingSessionError, PreferenceError) as error:
             print(f"  {harmless(str(error))}")  # the store says why it refuses
         if session.current is not item:
             _show(session)
-
-
-def _try_again(session: RankingSession, out: Path) -> None:
-    """Open the file anew, since it may have been moved, and save the kept answer once."""
-    session.store.close()
-    session.reopen(_open(out))
-    if session.unsaved is not None:
-        session.retry()
 
 
 def _obey(session: RankingSession, line: str) -> None:
@@ -181,11 +140,9 @@ def _show(session: RankingSession) -> None:
     if item is None:
         return
     print(f"\n{session.progress()}{' (once more)' if item.repeat_of else ''}")
-    turns = item.prompt
-    if isinstance(turns, str):
-        turns = [{"role": "prompt", "content": turns}]
-    for turn in turns:
-        print(f"{turn['role']}: {harmless(turn['content'])}")
+    for turn in as_turns(item.prompt):
+        who = "prompt" if isinstance(item.prompt, str) else turn["role"]
+        print(f"{who}: {harmless(turn['content'])}")
     for number, reply in enumerate(session.replies, start=1):
         print(f"  {number}  {harmless(reply)}")
     if session.note:
@@ -226,7 +183,3 @@ def _open(out: Path) -> RankingStore:
     for warning in told:
         print(f"rlhf_tutorial: {warning.message}", file=sys.stderr)
     return store
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

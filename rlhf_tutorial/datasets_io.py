@@ -28,6 +28,7 @@ from rlhf_tutorial.json_records import (
 )
 from rlhf_tutorial.oasst import read_oasst
 from rlhf_tutorial.preferences import Ranking, pairs
+from rlhf_tutorial.prompt_turns import as_turns
 
 __all__ = [
     "DatasetFileError",
@@ -55,7 +56,7 @@ def to_preference_rows(rankings: Iterable[Ranking], *, chat: bool = True) -> lis
     """
     rows = []
     for ranking in rankings:
-        prompt = _turns(ranking.prompt) if chat else _plain_prompt(ranking)
+        prompt = as_turns(ranking.prompt) if chat else _plain_prompt(ranking)
         for winner, loser in pairs(ranking):
             chosen, rejected = ranking.replies[winner], ranking.replies[loser]
             if chat:
@@ -69,7 +70,7 @@ def to_completion_rows(rankings: Iterable[Ranking], *, chat: bool = True) -> lis
     rows = []
     for ranking in rankings:
         best = ranking.tiers[0] if ranking.tiers else []
-        prompt = _turns(ranking.prompt) if chat else _plain_prompt(ranking)
+        prompt = as_turns(ranking.prompt) if chat else _plain_prompt(ranking)
         for reply in dict.fromkeys(ranking.replies[index] for index in best):
             rows.append({"prompt": prompt, "completion": _assistant(reply) if chat else reply})
     return rows
@@ -174,16 +175,12 @@ def _pair(chosen: object, rejected: object) -> list[tuple[str, object]]:
     return [("chosen", chosen), ("rejected", rejected)]
 
 
-def _turns(prompt: str | list) -> list[dict]:
-    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-
-
 def _assistant(reply: str) -> list[dict]:
     return [{"role": "assistant", "content": reply}]
 
 
 def _plain_prompt(ranking: Ranking) -> str:
-    turns = _turns(ranking.prompt)
+    turns = as_turns(ranking.prompt)
     if len(turns) != 1:
         raise ValueError(
             f"ranking {ranking.id!r} has a prompt of {len(turns)} turns; export it with chat turns"
@@ -219,7 +216,7 @@ def _imported(path, number: int, line: int, prompt, replies: list[str], annotato
 
 
 def _hh_rows(ranking: Ranking) -> list[dict]:
-    talk = "".join(_hh_turn(ranking.id, **turn) for turn in _turns(ranking.prompt))
+    talk = "".join(_hh_turn(ranking.id, **turn) for turn in as_turns(ranking.prompt))
     texts = [talk + _hh_turn(ranking.id, "assistant", reply) for reply in ranking.replies]
     return [{"chosen": texts[winner], "rejected": texts[loser]} for winner, loser in pairs(ranking)]
 

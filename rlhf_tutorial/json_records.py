@@ -1,18 +1,17 @@
 """JSON objects with the line they stand on, from a JSON Lines file or from one JSON array.
 
 The standard `json` module forgets where in an array an object began, and a reader of a file of a
-thousand records needs to know which one is wrong. Writing goes to a temporary file first, so a
-full disk never leaves half an export under the right name.
+thousand records needs to know which one is wrong.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rlhf_tutorial.preferences import PreferenceError, Ranking
+from rlhf_tutorial.whole_file import write_whole
 
 
 class DatasetFileError(ValueError):
@@ -67,22 +66,19 @@ def check_ranking(path: str | Path, line: int, ranking: Ranking) -> Ranking:
 
 def write_rows(rows: Iterable[dict], path: str | Path) -> int:
     """Write rows as JSON Lines and return how many; the file is replaced whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".unfinished")
     count = 0
-    try:
-        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
-            for count, row in enumerate(rows, start=1):  # noqa: B007 (count is returned)
-                file.write(_one_line(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+    def lines() -> Iterator[str]:
+        nonlocal count
+        for count, row in enumerate(rows, start=1):  # noqa: B007 (count is returned)
+            yield one_line(row) + "\n"
+
+    write_whole(Path(path), lines())
     return count
 
 
-def _one_line(row: dict) -> str:
+def one_line(row: dict) -> str:
+    """A row as one line of JSON, without the line end; any text survives exactly."""
     line = json.dumps(row, ensure_ascii=False)
     try:
         line.encode("utf-8")

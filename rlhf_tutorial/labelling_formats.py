@@ -14,14 +14,14 @@ Sources: labelstud.io/tags/ranker (List with Ranker and Buckets) and labelstud.i
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rlhf_tutorial.json_records import DatasetFileError, check_ranking, read_records
+from rlhf_tutorial.json_records import DatasetFileError, check_ranking, one_line, read_records
 from rlhf_tutorial.preferences import MAXIMUM_REPLIES, Ranking, ranks
+from rlhf_tutorial.prompt_turns import as_prompt, as_turns
 
 QUESTION, REPLIES = "ranking", "replies"  # what both call the question and the list of replies
 PLACES = [f"place-{number}" for number in range(1, MAXIMUM_REPLIES + 1)]
@@ -47,7 +47,7 @@ def to_label_studio(rankings: Iterable[Ranking]) -> list[dict]:
             for i, reply in enumerate(first.replies)
         ]
         data = {
-            "prompt": _turns(first.prompt),
+            "prompt": as_turns(first.prompt),
             REPLIES: replies,
             # Label Studio takes only its own users in `completed_by`, so names stand here.
             "annotators": [answer.annotator for answer in answers],
@@ -77,7 +77,7 @@ def read_label_studio(path: str | Path) -> list[Ranking]:
                 tiers = [[options.index(option) for option in buckets.get(p, [])] for p in PLACES]
                 answer = Ranking(
                     id=_at(data, "ids", place) or f"{Path(path).stem}-{number}-{place + 1}",
-                    prompt=_prompt(data["prompt"]),
+                    prompt=as_prompt(data["prompt"]),
                     replies=replies,
                     tiers=[tier for tier in tiers if tier],
                     skip="skipped" if annotation.get("was_cancelled") else None,
@@ -105,7 +105,7 @@ def to_argilla(rankings: Iterable[Ranking]) -> list[dict]:
             records.append(
                 {
                     "id": first.id,
-                    "fields": {"prompt": _turns(first.prompt), **fields},
+                    "fields": {"prompt": as_turns(first.prompt), **fields},
                     "metadata": {
                         "annotators": [answer.annotator for answer in nth],
                         "ids": [answer.id for answer in nth],
@@ -136,7 +136,7 @@ def read_argilla(path: str | Path) -> list[Ranking]:
                         tiers[option["rank"]].append(options.index(option["value"]))
                 answer = Ranking(
                     id=_at(about, "ids", place) or f"{Path(path).stem}-{number}-{place + 1}",
-                    prompt=_prompt(fields["prompt"]),
+                    prompt=as_prompt(fields["prompt"]),
                     replies=[fields[option] for option in options],
                     tiers=[tiers[rank] for rank in sorted(tiers)],
                     skip="skipped" if response.get("status") == "discarded" else None,
@@ -152,16 +152,6 @@ def read_argilla(path: str | Path) -> list[Ranking]:
 def array_text(rows: list[dict]) -> str:
     """Rows as one JSON array with one row a line."""
     return "[\n" + ",\n".join(map(one_line, rows)) + "\n]\n"
-
-
-def one_line(row: dict) -> str:
-    """A row as one line of JSON; any text survives exactly."""
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form, but has a JSON escape
-        line = json.dumps(row, ensure_ascii=True)
-    return line
 
 
 def _by_item(rankings: Iterable[Ranking]) -> Iterator[list[Ranking]]:
@@ -212,15 +202,6 @@ def _response(answer: Ranking, options: int) -> dict:
 
 def _option(index: int) -> str:
     return f"reply-{index + 1}"
-
-
-def _turns(prompt: str | list) -> list[dict]:
-    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-
-
-def _prompt(turns: list[dict]) -> str | list:
-    """A single turn of the user is a plain prompt."""
-    return turns[0]["content"] if len(turns) == 1 and turns[0]["role"] == "user" else turns
 
 
 def _at(about: dict, name: str, place: int) -> str | None:

@@ -121,6 +121,13 @@ class RankingSession:
             raise RankingSessionError("every answer is saved; there is nothing to try again")
         return self._append(self.unsaved)
 
+    def try_again(self, open_store: Callable[[], RankingStore]) -> None:
+        """Open the file anew, since it may have been moved, and save the kept answer once."""
+        self.store.close()
+        self.reopen(open_store())
+        if self.unsaved is not None:
+            self.retry()
+
     def reopen(self, store: RankingStore) -> None:
         """Go on with a store that was opened again, after its file was moved or the disk full."""
         self.store = store

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlhf_tutorial.evaluation import AXES, SAFETY_RATES, ScoredReply
 from rlhf_tutorial.reporting_machine import machine, peak_rss_mb, versions
+from rlhf_tutorial.whole_file import write_whole
 
 ROW_KEYS = ("gold", *AXES, *SAFETY_RATES, "distinct", "length")
 MODEL_NAMES = {
@@ -242,9 +242,7 @@ def write_report(
     text = json.dumps(finite(report), indent=2, ensure_ascii=False, allow_nan=False)
     contents = {"report.md": report_markdown(report, figures), "report.json": text + "\n"}
     for name, content in contents.items():
-        unfinished = Path(folder) / f".{name}.unfinished"
-        unfinished.write_text(content, encoding="utf-8")
-        os.replace(unfinished, Path(folder) / name)
+        write_whole(Path(folder) / name, [content])
 
 
 def read_report(folder: Path) -> dict[str, Any]:

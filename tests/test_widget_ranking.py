@@ -14,10 +14,10 @@ from rlhf_tutorial.ranking_items import Item
 from rlhf_tutorial.ranking_session import RankingSession
 from rlhf_tutorial.store import RankingStore
 from rlhf_tutorial.village.annotators import GUIDELINE_VERSION
+from rlhf_tutorial.visible_text import pieces
 from rlhf_tutorial.widgets.desk import Desk, rest_hint
 from rlhf_tutorial.widgets.guidelines import GUIDELINES
 from rlhf_tutorial.widgets.static_html import item_as_html
-from rlhf_tutorial.widgets.visible_text import pieces
 from tests.store_cases import failing
 
 HOSTILE = "<img src=x onerror=alert(1)></script>\x1b[31m\u202e\u200b\ud800\r\nनमस्ते 👩\u200d🌾"

@@ -10,7 +10,7 @@ import html
 from collections.abc import Sequence
 
 from rlhf_tutorial.plotting import INK, PAPER
-from rlhf_tutorial.widgets.visible_text import pieces
+from rlhf_tutorial.visible_text import pieces
 
 WRAP = "white-space:pre-wrap;overflow-wrap:anywhere;text-align:left;"
 

@@ -14,10 +14,11 @@ import warnings
 from collections.abc import Callable
 
 from rlhf_tutorial.preferences import PreferenceError
+from rlhf_tutorial.prompt_turns import as_turns
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
 from rlhf_tutorial.store import RankingStore
+from rlhf_tutorial.visible_text import pieces
 from rlhf_tutorial.widgets.guidelines import GUIDELINES
-from rlhf_tutorial.widgets.visible_text import pieces
 
 THUMBS = {f"{guideline.axis}{sign}" for guideline in GUIDELINES for sign in "+-"}
 FLAGS = {"harmful", *THUMBS}
@@ -85,9 +86,7 @@ class Desk:
         }
         if item is None:
             return about | {"summary": summary(session)}
-        turns = item.prompt
-        if isinstance(turns, str):
-            turns = [{"role": "user", "content": turns}]
+        turns = as_turns(item.prompt)
         return about | {
             "rest": rest_hint(session),
             "again": item.repeat_of is not None,
@@ -100,8 +99,10 @@ class Desk:
 
     def _obey(self, kind: str, message: dict) -> None:
         session = self.session
-        if kind == "retry":
-            self._retry()
+        if kind == "retry" and session is None:
+            self._open()
+        elif kind == "retry":
+            session.try_again(lambda: self._open_store(session.store.path))
         elif kind == "submit":
             self._take_note(message)
             tiers = message.get("tiers")
@@ -129,16 +130,6 @@ class Desk:
     def _take_note(self, message: dict) -> None:
         if "note" in message and message["note"] != self.session.note:
             self.session.set_note(str(message["note"]))
-
-    def _retry(self) -> None:
-        """Open the file anew, since it may have been moved, and save the kept answer once."""
-        if self.session is None:
-            self._open()
-            return
-        self.session.store.close()
-        self.session.reopen(self._open_store(self.session.store.path))
-        if self.session.unsaved is not None:
-            self.session.retry()
 
     def _open(self) -> None:
         self.session = self._open_session()

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from rlhf_tutorial.cli_rank import parse_order
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
 from rlhf_tutorial.store import RankingStore
+from rlhf_tutorial.typed_order import parse_order
 from rlhf_tutorial.widgets.desk import Desk
 from rlhf_tutorial.widgets.static_html import item_as_html
 

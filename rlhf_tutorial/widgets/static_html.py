@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import html
 
+from rlhf_tutorial.prompt_turns import as_turns
 from rlhf_tutorial.ranking_session import RankingSession
-from rlhf_tutorial.widgets.visible_text import pieces
+from rlhf_tutorial.visible_text import pieces
 
 
 def item_as_html(session: RankingSession | None) -> str:
     """Prompt and replies in the order of the screen, escaped; a sentence when there is no item."""
     if session is None or session.current is None:
         return "<p><em>There is nothing left to rank here.</em></p>"
-    turns = session.current.prompt
-    if isinstance(turns, str):
-        turns = [{"role": "user", "content": turns}]
+    turns = as_turns(session.current.prompt)
     lines = [f"<p><em>{html.escape(str(session.progress()))}</em></p>"]
     for turn in turns:
         who = "" if len(turns) == 1 else f"{html.escape(turn['role'])}: "

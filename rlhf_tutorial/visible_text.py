@@ -7,15 +7,25 @@ What is stored is the text as it was.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
-from rlhf_tutorial.cli_rank import INVISIBLE
-
+# Letters and symbols by their category, yet nothing is seen of them.
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 JOINERS = frozenset("\u200c\u200d")  # emoji of several parts and some scripts need them
 
 
+def harmless(text: str) -> str:
+    """For a terminal: everything that steers it, or hides in it, as visible escapes."""
+    seen = "".join(
+        char if char.isprintable() and char not in INVISIBLE else _escape(char) for char in text
+    )
+    encoding = sys.stdout.encoding or "utf-8"  # a terminal may know ASCII only
+    return seen.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
 def pieces(text: str) -> list[tuple[str, bool]]:
-    """A text cut into runs, each with whether it is the escape of something hidden.
+    """For a page: a text cut into runs, each with whether it is the escape of something hidden.
 
     `"a\\x1bb"` gives `[("a", False), ("\\\\x1b", True), ("b", False)]`. Line ends become `\\n`.
     """
@@ -23,7 +33,7 @@ def pieces(text: str) -> list[tuple[str, bool]]:
     runs: list[tuple[str, bool]] = []
     for place, char in enumerate(text):
         hidden = _is_hidden(text, place)
-        shown = char.encode("unicode_escape").decode("ascii") if hidden else char
+        shown = _escape(char) if hidden else char
         if runs and not hidden and not runs[-1][1]:
             runs[-1] = (runs[-1][0] + shown, False)
         else:
@@ -46,3 +56,7 @@ def _joins(before: str, after: str) -> bool:
         return False
     kinds = {unicodedata.category(before), unicodedata.category(after)}
     return kinds <= {"So", "Sk", "Mn"} or kinds <= {"Lo", "Mn", "Mc"}
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
