@@ -111,6 +111,7 @@ class VoteSession:
             if key in self._items:
                 raise VoteError(f"item {number} stands in the list twice: give each pair once")
             self._items[key] = tuple(item)
+        self._same = sum(first == second for _, first, second in self._items.values())
         self.file = Path(file)
         self._seed, self._voter, self._clock = seed, voter, clock
         self._revealed = False
@@ -139,9 +140,9 @@ class VoteSession:
         """
         if self._revealed:
             raise VoteError("the names are known, so the vote is closed: begin another one")
-        if not self._votes or list(self._votes.values())[-1].skip is not None:
+        last = next(reversed(self._votes.values()), None)
+        if last is None or last.skip is not None:
             raise VoteError("there is no vote to take back")
-        last = list(self._votes.values())[-1]
         with RankingStore(self.file) as store:
             store.retract(last.id, annotator=self._voter)
         self._show_next()
@@ -205,7 +206,6 @@ class VoteSession:
         """Read what the file holds, then choose the next pair: going on is beginning again."""
         with RankingStore(self.file) as store:
             self._votes = self._standing(store)
-        self._same = sum(first == second for _, first, second in self._items.values())
         self.current = None
         for key, (prompt, first, second) in self._items.items():
             if key not in self._votes and first != second:
