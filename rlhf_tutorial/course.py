@@ -84,20 +84,20 @@ def artefact(
         my_share: how much of what the reward model reads is the reader's own.
     """
     mine = rankings_file() if with_mine and own_rankings() else None
-    chosen = {
-        "preset": preset(),
-        "seed": seed(),
-        "folder": run_folder() / "artefacts",
-        "round": round,
-        "my_rankings": mine,
-        "my_share": my_share,
-    }
-    missing = stages.missing(stage, **chosen)
+    request = stages.Request(
+        preset(),
+        seed(),
+        run_folder() / "artefacts",
+        str(mine or ""),
+        my_share,
+        show_progress=not is_headless(),
+    )
+    missing = stages.missing(request, stage, round)
     if missing:
         wait = sum(ESTIMATES.get(preset(), {}).get(name, 0) for name in missing)
         names = ", ".join(stages.LABELS[name] for name in missing)
         print(f"To build first: {names}. About {max(1, round_up(wait / 60))} min on two cores.")
-    return stages.load_or_build(stage, **chosen, progress=not is_headless())
+    return stages.build(request, stage, round)
 
 
 def round_up(value: float) -> int:

@@ -54,10 +54,20 @@ ROUNDS_OF = ("rankings", "reward_model", "rlhf")  # the stages that every turn o
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks for: a stage of a preset with a seed, in a folder.
+    """What somebody asks for: a preset with a seed, with or without own rankings.
 
-    ``my_rankings_file`` is the path of one's own rankings, empty without; keys hash its content.
-    ``my_share`` is the share of the reward model's attention that they get.
+    Args:
+        preset_name: quick, full or tiny.
+        seed: of everything random.
+        folder: where artefacts are kept.
+        my_rankings_file: one's own rankings beside the colleagues', hashed in keys; empty without.
+        my_share: how much of what the reward model reads is one's own, from 0 to below 1; a
+            ranking is read up to `stages_build.MOST_COPIES` times for it.
+        show_progress: True or False to force progress bars on or off; None asks the terminal.
+
+    Raises:
+        ValueError: unknown preset, a share out of range, or a file of rankings that is damaged
+            or empty.
     """
 
     preset_name: str
@@ -66,6 +76,13 @@ class Request:
     my_rankings_file: str = ""
     my_share: float = MY_SHARE
     show_progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        get_preset(self.preset_name)
+        if not 0 <= self.my_share < 1:
+            raise ValueError(f"my_share is {self.my_share}: it must be at least 0 and below 1")
+        if self.my_rankings_file:
+            check_rankings_file(self.my_rankings_file)
 
     @property
     def preset(self) -> Preset:
@@ -115,39 +132,35 @@ def load_or_build(
     my_share: float = MY_SHARE,
     progress: bool | None = None,
 ) -> Artefact:
+    """`build` in one call; arguments as in `Request`.
+
+    Args:
+        folder: where artefacts are kept; ``default_folder()`` if None.
+        my_rankings: the file of one's own rankings, if any.
+        progress: True or False to force progress bars on or off; None asks the terminal.
+    """
+    kept = Path(folder or default_folder())
+    return build(
+        Request(preset, seed, kept, str(my_rankings or ""), my_share, progress), stage, round
+    )
+
+
+def build(request: Request, stage: str, round: int = 1) -> Artefact:
     """The artefact of a stage, with its ancestors built when missing.
 
     Args:
         stage: base, sft, rankings, reward_model, best_ranked_sft or rlhf.
-        preset: quick, full or tiny.
-        seed: of everything random.
-        folder: where artefacts are kept; ``default_folder()`` if None.
         round: 1, or more for further turns of the loop (base and SFT are made once).
-        my_rankings: a JSON Lines file of one's own rankings, used beside the colleagues'.
-        my_share: how much of what the reward model reads is one's own, from 0 to below 1; a
-            ranking is read up to `stages_build.MOST_COPIES` times for it.
-        progress: True or False to force progress bars on or off; None asks the terminal.
 
     Raises:
-        ValueError: unknown stage or preset, or a file of rankings that is damaged or empty.
+        ValueError: unknown stage, or a round below 1.
         OSError: the folder cannot be written, or the disk is full.
     """
-    request = _checked(stage, preset, seed, folder, round, my_rankings, my_share, progress)
-    return _load_or_build(request, stage, round if stage in ROUNDS_OF else 1)
+    return _load_or_build(request, stage, _round_of(stage, round))
 
 
-def missing(
-    stage: str,
-    *,
-    preset: str = "quick",
-    seed: int = 0,
-    folder: Path | str | None = None,
-    round: int = 1,
-    my_rankings: Path | str | None = None,
-    my_share: float = MY_SHARE,
-) -> list[str]:
-    """The stages that `load_or_build` would build for the same arguments, in that order."""
-    request = _checked(stage, preset, seed, folder, round, my_rankings, my_share, False)
+def missing(request: Request, stage: str, round: int = 1) -> list[str]:
+    """The stages that `build` would build, in that order; raises ValueError as it does."""
     wanted: dict[tuple[str, int], None] = {}
 
     def visit(stage: str, round: int) -> None:
@@ -156,25 +169,17 @@ def missing(
                 visit(parent, parent_round)
             wanted[stage, round] = None
 
-    visit(stage, round if stage in ROUNDS_OF else 1)
+    visit(stage, _round_of(stage, round))
     return [name for name, _ in wanted]
 
 
-def _checked(
-    stage, preset, seed, folder, round, my_rankings, my_share, progress
-) -> Request:  # the arguments of load_or_build, looked at
+def _round_of(stage: str, round: int) -> int:
+    """The round in which a stage is made: base and SFT only in the first one."""
     if stage not in PARENTS:
         raise ValueError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
     if round < 1:
         raise ValueError(f"round is {round}: it must be at least 1")
-    get_preset(preset)
-    if not 0 <= my_share < 1:
-        raise ValueError(f"my_share is {my_share}: it must be at least 0 and below 1")
-    if my_rankings:
-        check_rankings_file(my_rankings)
-    return Request(
-        preset, seed, Path(folder or default_folder()), str(my_rankings or ""), my_share, progress
-    )
+    return round if stage in ROUNDS_OF else 1
 
 
 def check_rankings_file(path: Path | str) -> None:
