@@ -79,7 +79,7 @@ verify: $(STAMP)
 	$(call timed,real preferences,$(BIN)/python benchmarks/real_preferences.py)
 	$(call timed,the course with five seeds,for seed in 10 11 12 13 14; do $(HEADLESS) \
 	  RLHF_TUTORIAL_HOME="$(CURDIR)/runs/seeds" RLHF_TUTORIAL_SEED=$$seed $(BIN)/python \
-	  benchmarks/notebooks.py --into runs/seeds/quick-$$seed/notebooks || exit 1; done)
+	  benchmarks/notebooks.py --into runs/seeds/notebooks-$$seed || exit 1; done)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
 
 lab: $(STAMP)
