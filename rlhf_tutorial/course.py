@@ -8,11 +8,13 @@ that nobody sits in front of the screen: then a simulated annotator stands in fo
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rlhf_tutorial import plotting_loop, stages, stages_run
+from rlhf_tutorial.plotting_parts import png_bytes
 from rlhf_tutorial.preferences import Ranking, load_rankings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -96,13 +98,8 @@ def artefact(
     if missing:
         wait = sum(ESTIMATES.get(preset(), {}).get(name, 0) for name in missing)
         names = ", ".join(stages.LABELS[name] for name in missing)
-        print(f"To build first: {names}. About {max(1, round_up(wait / 60))} min on two cores.")
+        print(f"To build first: {names}. About {max(1, math.ceil(wait / 60))} min on two cores.")
     return stages.build(request, stage, round)
-
-
-def round_up(value: float) -> int:
-    """The next whole number from here on."""
-    return -int(-value // 1)
 
 
 def whose(rankings: Sequence[Ranking]) -> str:
@@ -121,17 +118,17 @@ def where_we_are(here: str = "") -> None:
 
 def show(figure, caption: str) -> None:
     """Show a figure with the sentence that says what to see in it, also as its text for screens."""
-    import io
+    from IPython.display import Image, display
 
-    from IPython.display import HTML, Image, display
-
-    from rlhf_tutorial.plotting import PAPER
-
-    picture = io.BytesIO()
     # Small enough for a web viewer: a notebook holds a dozen of these.
-    smaller = {"optimize": True}
-    figure.savefig(picture, format="png", dpi=96, facecolor=PAPER, pil_kwargs=smaller)
-    display(Image(picture.getvalue(), alt=caption))
+    display(Image(png_bytes(figure, dpi=96, optimize=True), alt=caption))
+    show_caption(caption)
+
+
+def show_caption(caption: str) -> None:
+    """Show the sentence that stands below a figure."""
+    from IPython.display import HTML, display
+
     display(HTML(f"<p><em>{caption}</em></p>"))
 
 

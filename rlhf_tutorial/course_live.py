@@ -6,7 +6,8 @@ the notebook also reads well where nothing runs.
 
 from __future__ import annotations
 
-from rlhf_tutorial.course import is_headless
+from rlhf_tutorial.course import is_headless, show_caption
+from rlhf_tutorial.plotting_parts import png_bytes
 
 
 class LivePicture:
@@ -25,21 +26,13 @@ class LivePicture:
 
     def finish(self, figure, caption: str) -> None:
         """Replace the picture for the last time, with a sentence that says what to see."""
-        from IPython.display import HTML, display
-
         self._put(figure, caption)
-        display(HTML(f"<p><em>{caption}</em></p>"))
+        show_caption(caption)
 
     def _put(self, figure, caption: str) -> None:
-        import io
-
         from IPython.display import Image, display
 
-        from rlhf_tutorial.plotting import PAPER
-
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=110, facecolor=PAPER)
-        picture = Image(file.getvalue(), alt=caption)
+        picture = Image(png_bytes(figure, dpi=110), alt=caption)
         if self._handle is None:
             self._handle = display(picture, display_id=True)
         else:

@@ -1,9 +1,6 @@
 """Every figure of the report. Each function returns a matplotlib `Figure`; `save` writes it.
 
-One colour for each model, the same in all figures, from the palette of Okabe and Ito (2008), which
-colour-blind readers tell apart; curves differ in their dashes too. Figures carry their own light
-background, so that they read the same on a light and on a dark page. matplotlib is imported only
-here and only when a figure is made, and without pyplot: nothing global is changed.
+Colours, paper and whatever else figures share are in plotting_parts.py.
 """
 
 from __future__ import annotations
@@ -13,22 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlhf_tutorial.evaluation import AXES
+from rlhf_tutorial.plotting_parts import (
+    INK,
+    LINE_COLOURS,
+    MODEL_COLOURS,
+    PAPER,
+    Row,
+    bar_places,
+    curve,
+    is_number,
+    label,
+    legend_above,
+    new_figure,
+    whiskers,
+)
 from rlhf_tutorial.reporting import MODEL_NAMES
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MODEL_COLOURS = {
-    "base": "#8C8C8C",
-    "sft": "#0072B2",
-    "best_ranked_sft": "#E69F00",
-    "rlhf": "#009E73",
-}
-# Curves that are no model's own: the colours of the palette that no model has.
-LINE_COLOURS = ("#333333", "#D55E00", "#56B4E9", "#CC79A7", "#A89B00")
-DASHES = ("-", "--", "-.", ":")
-INK, PAPER, GRID = "#333333", "#FAFAF7", "#D9D9D4"
 STAGE_NAMES = {
     "pretraining": "Pretraining",
     "sft": "SFT",
@@ -48,73 +48,6 @@ PPO_CURVES = (
     ("objective/entropy", "entropy (nats a reply)"),
 )
 NOT_PROBES = {"step", "lr", "learning_rate", "episode", "seconds", "best_step", "tokens", "epoch"}
-
-Row = Mapping[str, Any]
-
-
-def new_figure(rows: int = 1, columns: int = 1, *, width: float, height: float) -> Any:
-    """A figure of `width` x `height` inches and its axes as a 2-D array (rows, columns)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor=PAPER, layout="constrained")
-    all_axes = figure.subplots(rows, columns, squeeze=False)
-    for axes in all_axes.flat:
-        axes.set_facecolor(PAPER)
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=INK, labelsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(INK)
-    return figure, all_axes
-
-
-def label(axes: Axes, *, x: str = "", y: str = "", title: str = "", legend: bool = False) -> None:
-    """Label axes in the ink of all figures. The legend takes the place that hides least."""
-    axes.set_xlabel(x, color=INK, fontsize=9)
-    axes.set_ylabel(y, color=INK, fontsize=9)
-    if title:
-        axes.set_title(title, color=INK, fontsize=11, loc="left")
-    if legend:
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-
-
-def curve(
-    axes: Axes, history: Sequence[Row], key: str, index: int = 0, colour: str | None = None
-) -> bool:
-    """Draw `key` over steps for the rows that have it; returns whether there was anything.
-
-    A noisy curve (over 60 points) is drawn pale with its running mean on top.
-    """
-    points = [
-        (row.get("step", i), row[key]) for i, row in enumerate(history) if is_number(row, key)
-    ]
-    if not points:
-        return False
-    steps, values = zip(*points, strict=True)
-    style = {"color": colour or LINE_COLOURS[index % len(LINE_COLOURS)]}
-    dash = DASHES[index % len(DASHES)]
-    name = key.split("/")[-1].replace("_", " ")
-    if len(values) > 60:
-        axes.plot(steps, values, linewidth=0.8, alpha=0.3, **style)
-        window = max(5, len(values) // 30)
-        values = running_mean(values, window)
-    marker = "o" if len(values) <= 12 else None
-    axes.plot(steps, values, linestyle=dash, linewidth=1.8, marker=marker, label=name, **style)
-    return True
-
-
-def is_number(row: Row, key: str) -> bool:
-    """Whether the row has a number (not None, text or a truth value) under this key."""
-    return isinstance(row.get(key), int | float) and not isinstance(row[key], bool)
-
-
-def running_mean(values: Sequence[float], window: int) -> list[float]:
-    """Mean of each value and the `window - 1` before it; shorter at the start, never ahead."""
-    means = []
-    for index in range(len(values)):
-        recent = values[max(0, index - window + 1) : index + 1]
-        means.append(sum(recent) / len(recent))
-    return means
 
 
 def probe_keys(history: Sequence[Row], main_keys: Iterable[str]) -> list[str]:
@@ -170,12 +103,12 @@ def axes_bars(models: Mapping[str, Mapping[str, float | None]]) -> Figure:
     quantities = ("gold", *AXES)
     figure, all_axes = new_figure(width=9.5, height=3.8)
     axes = all_axes[0][0]
-    width = 0.8 / len(names)
-    for index, name in enumerate(names):
+    width, offsets = bar_places(len(names))
+    for name, offset in zip(names, offsets, strict=True):
         places, heights = [], []
         for column, quantity in enumerate(quantities):
             if models[name].get(quantity) is not None:
-                places.append(column + (index - (len(names) - 1) / 2) * width)
+                places.append(column + offset)
                 heights.append(models[name][quantity])
         bars = axes.bar(
             places, heights, width * 0.92, color=MODEL_COLOURS[name], label=MODEL_NAMES[name]
@@ -185,9 +118,7 @@ def axes_bars(models: Mapping[str, Mapping[str, float | None]]) -> Figure:
     axes.grid(axis="x", visible=False)
     axes.set_ylim(0, 1.08)
     label(axes, y="mean score (0 to 1)")
-    figure.legend(
-        loc="outside upper center", ncols=len(names), frameon=False, fontsize=9, labelcolor=INK
-    )
+    legend_above(figure, len(names))
     return figure
 
 
@@ -202,7 +133,7 @@ def win_rates(rates: Mapping[str, Mapping[str, float]]) -> Figure:
     for place, (name, rate) in enumerate(rates.items()):
         first, _, second = name.partition("_vs_")
         labels.append(f"{MODEL_NAMES.get(first, first)} over {MODEL_NAMES.get(second, second)}")
-        reach = [[rate["mean"] - rate["low"]], [rate["high"] - rate["mean"]]]
+        reach = whiskers(rate["mean"], rate["low"], rate["high"])
         colour = MODEL_COLOURS.get(first, INK)
         axes.errorbar(rate["mean"], place, xerr=reach, fmt="o", color=colour, capsize=4)
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)

@@ -1,6 +1,6 @@
 """The figures of notebook 06: templates, intervals, safety, over-optimisation, families.
 
-Same rules as in plotting.py: one colour a model, labelled axes, a light background of their own.
+The rules of plotting_parts.py: one colour a model, labelled axes, a light background of their own.
 """
 
 from __future__ import annotations
@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlhf_tutorial.plotting import (
+from rlhf_tutorial.plotting_parts import (
     DASHES,
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
+    bar_places,
     label,
+    legend_above,
     new_figure,
     running_mean,
+    whiskers,
 )
 from rlhf_tutorial.reporting import MODEL_NAMES
 
@@ -31,11 +34,6 @@ RATE_NAMES = {
 SMOOTHED_OVER = 5  # PPO steps: one step's mean of 64 replies is mostly noise
 
 Rate = Mapping[str, float]
-
-
-def reach(rate: Rate) -> list[list[float]]:
-    """How far the interval goes to either side of the mean, as matplotlib wants it."""
-    return [[rate["mean"] - rate["low"]], [rate["high"] - rate["mean"]]]
 
 
 def template_means(
@@ -76,8 +74,9 @@ def intervals(
     axes = all_axes[0][0]
     for place, (name, rate) in enumerate(rates.items()):
         colour = (colours or {}).get(name, INK)
+        reach = whiskers(rate["mean"], rate["low"], rate["high"])
         axes.errorbar(
-            rate["mean"], place, xerr=reach(rate), fmt="o", color=colour, capsize=4, linewidth=1.8
+            rate["mean"], place, xerr=reach, fmt="o", color=colour, capsize=4, linewidth=1.8
         )
     if reference is not None:
         axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
@@ -96,13 +95,13 @@ def safety_bars(rates: Mapping[str, Mapping[str, Rate | None]]) -> Figure:
     """
     figure, all_axes = new_figure(width=8.5, height=3.4)
     axes = all_axes[0][0]
-    width = 0.8 / len(rates)
-    for index, (model, its_rates) in enumerate(rates.items()):
+    width, offsets = bar_places(len(rates))
+    for (model, its_rates), offset in zip(rates.items(), offsets, strict=True):
         for column, name in enumerate(RATE_NAMES):
             rate = its_rates.get(name)
             if rate is None:
                 continue
-            place = column + (index - (len(rates) - 1) / 2) * width
+            place = column + offset
             axes.bar(
                 place,
                 rate["mean"],
@@ -110,14 +109,13 @@ def safety_bars(rates: Mapping[str, Mapping[str, Rate | None]]) -> Figure:
                 color=MODEL_COLOURS[model],
                 label=MODEL_NAMES[model] if column == 0 else None,
             )
-            axes.errorbar(place, rate["mean"], yerr=reach(rate), color=INK, capsize=3, linewidth=1)
+            reach = whiskers(rate["mean"], rate["low"], rate["high"])
+            axes.errorbar(place, rate["mean"], yerr=reach, color=INK, capsize=3, linewidth=1)
     axes.set_xticks(range(len(RATE_NAMES)), list(RATE_NAMES.values()))
     axes.grid(axis="x", visible=False)
     axes.set_ylim(0, 1.0)
     label(axes, y="share of replies (0 to 1), lower is better")
-    figure.legend(
-        loc="outside upper center", ncols=len(rates), frameon=False, fontsize=9, labelcolor=INK
-    )
+    legend_above(figure, len(rates))
     return figure
 
 
@@ -192,7 +190,5 @@ def by_family(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_yticks(range(len(families)), families)
     axes.set_xlim(0, 1)
     label(axes, x="mean gold score (0 to 1)")
-    figure.legend(
-        loc="outside upper center", ncols=len(scores), frameon=False, fontsize=9, labelcolor=INK
-    )
+    legend_above(figure, len(scores))
     return figure

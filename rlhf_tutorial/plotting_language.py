@@ -1,7 +1,7 @@
 """Figures about tokens: how a text is cut, what each token cost, which ones are learnt.
 
 They are the pictures of the notebooks on pretraining and fine-tuning. Style, colours and paper
-are those of `plotting.py`.
+are those of `plotting_parts.py`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlhf_tutorial.plotting import (
+from rlhf_tutorial.plotting_parts import (
     DASHES,
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
     PAPER,
+    bar_places,
     label,
+    legend_above,
     new_figure,
     running_mean,
 )
@@ -125,10 +127,10 @@ def surprise(tokens: Sequence[str], costs: Mapping[str, Sequence[float]]) -> Fig
     """Bits that each token cost, one bar for each of one or two guessers, tokens along the axis."""
     figure, all_axes = new_figure(width=max(6.0, 0.34 * len(tokens)), height=3.2)
     axes = all_axes[0][0]
-    width = 0.8 / len(costs)
+    width, offsets = bar_places(len(costs))
     colours = (LINE_COLOURS[1], MODEL_COLOURS["base"])[-len(costs) :]
     for number, (name, bits) in enumerate(costs.items()):
-        places = [i + (number - (len(costs) - 1) / 2) * width for i in range(len(tokens))]
+        places = [i + offsets[number] for i in range(len(tokens))]
         axes.bar(places, bits, width * 0.95, color=colours[number], label=name)
     axes.set_xticks(range(len(tokens)), [visible(token) for token in tokens], rotation=90)
     axes.tick_params(axis="x", labelfontfamily="monospace")
@@ -217,9 +219,9 @@ def side_by_side(
     quantities = list(next(iter(rows.values())))
     figure, all_axes = new_figure(width=8.5, height=3.5)
     axes = all_axes[0][0]
-    width = 0.8 / len(rows)
-    for number, (name, values) in enumerate(rows.items()):
-        places = [i + (number - (len(rows) - 1) / 2) * width for i in range(len(quantities))]
+    width, offsets = bar_places(len(rows))
+    for (name, values), offset in zip(rows.items(), offsets, strict=True):
+        places = [i + offset for i in range(len(quantities))]
         heights = [values[quantity] for quantity in quantities]
         bars = axes.bar(places, heights, width * 0.92, color=colours[name], label=name)
         axes.bar_label(bars, fmt="%.2f", fontsize=7, color=INK, padding=1)
@@ -227,7 +229,5 @@ def side_by_side(
     axes.grid(axis="x", visible=False)
     axes.set_ylim(0, 1.12)
     label(axes, y=y)
-    figure.legend(
-        loc="outside upper center", ncols=len(rows), frameon=False, fontsize=9, labelcolor=INK
-    )
+    legend_above(figure, len(rows))
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlhf_tutorial.plotting import INK, LINE_COLOURS, MODEL_COLOURS, PAPER
+from rlhf_tutorial.plotting_parts import INK, LINE_COLOURS, MODEL_COLOURS, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,27 +5,27 @@ Each function takes plain numbers or tensors and returns a matplotlib `Figure`.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlhf_tutorial.plotting import (
+from rlhf_tutorial.plotting_parts import (
     DASHES,
     GRID,
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
-    PAPER,
+    Row,
+    bar_places,
     curve,
     is_number,
     label,
     new_figure,
+    png_bytes,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]
 PROXY_COLOUR, GOLD_COLOUR = LINE_COLOURS[3], LINE_COLOURS[0]
 TRAINING_CURVES = (  # key of a PPO history, label of its panel
     ("objective/scores", "reward-model score"),
@@ -123,10 +123,10 @@ def reply_shares(names: Sequence[str], shares: Mapping[str, Sequence[float]]) ->
     """Probability of each reply under several policies, as bars side by side."""
     figure, all_axes = new_figure(width=9, height=4.0)
     axes = all_axes[0][0]
-    width = 0.8 / len(shares)
+    width, offsets = bar_places(len(shares))
     colours = (MODEL_COLOURS["sft"], LINE_COLOURS[1], MODEL_COLOURS["rlhf"])
     for index, (policy, values) in enumerate(shares.items()):
-        places = [place + (index - (len(shares) - 1) / 2) * width for place in range(len(names))]
+        places = [place + offsets[index] for place in range(len(names))]
         axes.bar(places, values, width * 0.95, color=colours[index], label=policy)
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
     axes.grid(axis="x", visible=False)
@@ -205,6 +205,4 @@ def word_by_word(words: Sequence[str], parts: Mapping[str, Sequence[float]]) -> 
 
 def png(figure: Figure) -> bytes:
     """A figure as a small PNG, for places that are redrawn while something trains."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=90, facecolor=PAPER)
-    return picture.getvalue()
+    return png_bytes(figure, dpi=90)

@@ -6,20 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rlhf_tutorial.plotting import (
+from rlhf_tutorial.plotting_parts import (
     DASHES,
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
     PAPER,
+    Interval,
     label,
     new_figure,
+    whiskers,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Interval = tuple[float, float, float]  # middle, low end, high end
 
 
 def next_words(words: Sequence[str], shares: Mapping[float, Sequence[float]]) -> Figure:
@@ -108,9 +108,8 @@ def agreement_ladder(rows: Mapping[str, Interval]) -> Figure:
     axes = all_axes[0][0]
     for place, (middle, low, high) in enumerate(rows.values()):
         colour = LINE_COLOURS[1] if place else LINE_COLOURS[0]
-        axes.errorbar(
-            middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, capsize=4
-        )
+        reach = whiskers(middle, low, high)
+        axes.errorbar(middle, place, xerr=reach, fmt="o", color=colour, capsize=4)
         axes.annotate(
             f"{middle:.2f}",
             (middle, place),
@@ -134,7 +133,7 @@ def best_places(groups: Mapping[str, Sequence[Interval]]) -> Figure:
     figure, all_axes = new_figure(1, len(groups), width=3.7 * len(groups), height=3.0)
     for axes, (name, rows) in zip(all_axes[0], groups.items(), strict=True):
         for place, (middle, low, high) in enumerate(rows):
-            reach = [[middle - low], [high - middle]]
+            reach = whiskers(middle, low, high)
             axes.errorbar(place, middle, yerr=reach, fmt="o", color=LINE_COLOURS[1], capsize=4)
         axes.axhline(1 / len(rows), color=INK, linestyle="--", linewidth=1)
         axes.set_xticks(range(len(rows)), [str(place + 1) for place in range(len(rows))])

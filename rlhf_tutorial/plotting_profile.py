@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from rlhf_tutorial.plotting import INK, LINE_COLOURS, MODEL_COLOURS, label, new_figure, running_mean
+from rlhf_tutorial.plotting_parts import (
+    INK,
+    LINE_COLOURS,
+    MODEL_COLOURS,
+    label,
+    new_figure,
+    running_mean,
+    whiskers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +78,7 @@ def _agreement(axes: Axes, reader: ReaderProfile) -> None:
     rows += sorted(reader.colleagues, key=lambda row: -row.share)
     for place, row in enumerate(rows):
         colour = OWN_COLOUR if row is reader.oneself else OTHER_COLOUR
-        reach = [[row.share - row.low], [row.high - row.share]]
+        reach = whiskers(row.share, row.low, row.high)
         axes.errorbar(row.share, place, xerr=reach, fmt="o", color=colour, capsize=3)
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])

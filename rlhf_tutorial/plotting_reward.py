@@ -6,22 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rlhf_tutorial.plotting import (
+from rlhf_tutorial.plotting_parts import (
     DASHES,
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
     PAPER,
+    Interval,
     curve,
     label,
     new_figure,
     running_mean,
+    whiskers,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Interval = tuple[float, float, float]  # middle, low end, high end
 SMOOTHING = 9  # steps of the running mean over a training loss
 
 
@@ -105,7 +106,7 @@ def accuracy_by_gap(gaps: Sequence[str], rows: Sequence[Interval]) -> Figure:
     figure, all_axes = new_figure(width=5.4, height=3.0)
     axes = all_axes[0][0]
     for place, (middle, low, high) in enumerate(rows):
-        reach = [[middle - low], [high - middle]]
+        reach = whiskers(middle, low, high)
         axes.errorbar(place, middle, yerr=reach, fmt="o", color=LINE_COLOURS[3], capsize=4)
     axes.axhline(0.5, color=INK, linestyle="--", linewidth=1)
     axes.set_xticks(range(len(gaps)), gaps)

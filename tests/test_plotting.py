@@ -6,6 +6,7 @@ import pytest
 
 from rlhf_tutorial import plotting
 from rlhf_tutorial.evaluation import AXES
+from rlhf_tutorial.plotting_parts import bar_places, running_mean, whiskers
 from rlhf_tutorial.reporting import MODEL_NAMES
 
 HISTORIES = {
@@ -114,7 +115,20 @@ def test_learning_curves_draw_loss_above_and_probes_below():
 
 
 def test_running_mean_never_looks_ahead():
-    assert plotting.running_mean([1, 3, 5, 7], 2) == [1, 2, 4, 6]
+    assert running_mean([1, 3, 5, 7], 2) == [1, 2, 4, 6]
+
+
+def test_bars_of_a_group_touch_and_leave_a_gap_to_the_next_group():
+    for bars in (1, 2, 5):
+        width, offsets = bar_places(bars)
+        assert width == pytest.approx(0.8 / bars)
+        assert sum(offsets) == pytest.approx(0)
+        ends = [(offset - width / 2, offset + width / 2) for offset in offsets]
+        assert [start for start, _ in ends[1:]] == pytest.approx([end for _, end in ends[:-1]])
+
+
+def test_whiskers_go_down_to_low_and_up_to_high():
+    assert whiskers(5, 3, 9) == [[2], [4]]
 
 
 @pytest.mark.parametrize(
