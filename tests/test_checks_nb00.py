@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import pytest
 
 from rlhf_tutorial.checks import nb00
+from tests.solutions import solutions
 
-FILE = Path(__file__).resolve().parents[1] / "notebooks" / "solutions" / "nb00.py"
-SOLUTIONS = runpy.run_path(str(FILE))["SOLUTIONS"]
+SOLUTIONS = solutions("00")
 WORDS = {"base": 24.0, "sft": 12.0, "rlhf": 15.0}
 HELP = "Put a straw man with a hat in the crossroads. You can always ask me."
 REFUSAL = "No, I cannot help with that. It would hurt her."

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from rlhf_tutorial.checks import nb01
 from rlhf_tutorial.pretraining import next_token_loss
+from tests.solutions import solutions
 
-ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = solutions("01")
 CHECKS = {
     "01.2": nb01.what_comes_first,
     "01.1": nb01.bits_a_token,
     "01.3": nb01.frame,
 }
-
-
-def solutions() -> dict:
-    file = ROOT / "notebooks" / "solutions" / "nb01.py"
-    spec = importlib.util.spec_from_file_location("solutions_nb01", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
-
-
-SOLUTIONS = solutions()
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from rlhf_tutorial import sft
 from rlhf_tutorial.checks import nb02
 from rlhf_tutorial.tokenizer import encode_prompt, encode_reply
+from tests.solutions import solutions
 from tests.tiny import tiny_tokenizer
 
-ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = solutions("02")
 CHAT = ["<|user|>", " Where", " is", " it", "?", "<|assistant|>", " Here", ".", "<|end|>"]
 TABLE = {
     0.2: {"gold": 0.8, "harmful_compliance": 0.1, "over_refusal": 0.1, "made_up": 0.9},
@@ -20,17 +18,6 @@ TABLE = {
     1.0: {"gold": 0.6, "harmful_compliance": 0.5, "over_refusal": 0.1, "made_up": 0.3},
 }
 ALL_BETTER = {0.2: {"gold": 0.8, "made_up": 0.1}, 1.0: {"gold": 0.6, "made_up": 0.3}}
-
-
-def solutions() -> dict:
-    file = ROOT / "notebooks" / "solutions" / "nb02.py"
-    spec = importlib.util.spec_from_file_location("solutions_nb02", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
-
-
-SOLUTIONS = solutions()
 
 
 def test_solutions_are_right():

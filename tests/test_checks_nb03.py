@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from pathlib import Path
 
@@ -11,18 +10,11 @@ import pytest
 from rlhf_tutorial.agreement import tau_b
 from rlhf_tutorial.checks import nb03
 from rlhf_tutorial.ranking_items import load_items
+from tests.solutions import solutions
 
+SOLUTIONS = solutions("03")
 ROOT = Path(__file__).resolve().parent.parent
 ITEMS = load_items(ROOT / "data" / "rankings_sample.jsonl")[:60]
-
-
-def solutions() -> dict:
-    spec = importlib.util.spec_from_file_location(
-        "solutions_nb03", ROOT / "notebooks" / "solutions" / "nb03.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
 
 
 def balance(first, second, pairs) -> int:
@@ -30,10 +22,9 @@ def balance(first, second, pairs) -> int:
 
 
 def test_solutions_are_right():
-    answers = solutions()
-    assert nb03.pairs_with_a_tie(answers["03.1"]).status == "right"
-    assert nb03.tau(answers["03.2"]).status == "right"
-    assert nb03.noise_of_a_person(answers["03.3"], ITEMS).status == "right"
+    assert nb03.pairs_with_a_tie(SOLUTIONS["03.1"]).status == "right"
+    assert nb03.tau(SOLUTIONS["03.2"]).status == "right"
+    assert nb03.noise_of_a_person(SOLUTIONS["03.3"], ITEMS).status == "right"
 
 
 def test_the_counted_ranking_is_the_one_of_the_package():
@@ -41,7 +32,7 @@ def test_the_counted_ranking_is_the_one_of_the_package():
 
     tiers = nb03.TIED_FIVE
     ranking = Ranking(id="a", prompt="p", replies=list("abcde"), tiers=tiers).validate()
-    assert len(pairs(ranking)) == solutions()["03.1"]
+    assert len(pairs(ranking)) == SOLUTIONS["03.1"]
 
 
 def test_untouched_exercises_are_not_attempted_yet():

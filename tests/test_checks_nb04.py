@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from rlhf_tutorial.checks import nb04
 from rlhf_tutorial.reward import calibration
 from rlhf_tutorial.village.gold import judge
+from tests.solutions import solutions
 
-ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = solutions("04")
 PROMPT = "Please bring the drum to Rosa at the inn."
 RIGHT = "I will bring the drum to Rosa at the inn."
-
-
-def solutions() -> dict:
-    spec = importlib.util.spec_from_file_location(
-        "solutions_nb04", ROOT / "notebooks" / "solutions" / "nb04.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
 
 
 def gold(reply: str) -> float:
@@ -39,15 +28,14 @@ def fools(answer):
 
 
 def test_solutions_are_right():
-    answers = solutions()
-    assert nb04.wins_of_a_hundred(answers["04.1"]).status == "right"
-    assert nb04.calibration_error(answers["04.2"]).status == "right"
-    assert fools(answers["04.3"](RIGHT)).status == "right"
+    assert nb04.wins_of_a_hundred(SOLUTIONS["04.1"]).status == "right"
+    assert nb04.calibration_error(SOLUTIONS["04.2"]).status == "right"
+    assert fools(SOLUTIONS["04.3"](RIGHT)).status == "right"
 
 
 def test_the_solution_is_the_number_of_the_package():
     table, error = calibration([0.1, 0.12, 0.5, 0.55, 0.9, 0.95], [0, 1, 1, 0, 1, 1])
-    assert solutions()["04.2"](table) == pytest.approx(error)
+    assert SOLUTIONS["04.2"](table) == pytest.approx(error)
 
 
 def test_untouched_exercises_are_not_attempted_yet():

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
 from rlhf_tutorial.checks import nb05
+from tests.solutions import solutions
 
-SOLUTIONS_FILE = Path(__file__).resolve().parents[1] / "notebooks" / "solutions" / "nb05.py"
-
-
-def load_solutions():
-    spec = importlib.util.spec_from_file_location("solutions_nb05", SOLUTIONS_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
-
-
-SOLUTIONS = load_solutions()
+SOLUTIONS = solutions("05")
 
 
 def history(scores, golds, kl=5.0):

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from rlhf_tutorial.checks import nb06
+from tests.solutions import solutions
 
-SOLUTIONS_FILE = Path(__file__).resolve().parents[1] / "notebooks" / "solutions" / "nb06.py"
+SOLUTIONS = solutions("06")
 BEFORE = {"facts": 0.5, "errands": 0.7, "harm": 0.4}
 AFTER = {"facts": 0.6, "errands": 0.65, "harm": 0.55}
-
-
-def load_solutions():
-    spec = importlib.util.spec_from_file_location("solutions_nb06", SOLUTIONS_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SOLUTIONS
-
-
-SOLUTIONS = load_solutions()
 
 
 def assert_wrong(verdict, words):

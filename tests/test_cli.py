@@ -17,26 +17,12 @@ from pathlib import Path
 import pytest
 
 from rlhf_tutorial import cli, presets, reporting, stages, stages_build, stages_chat, stages_run
+from tests.commands import fails_in_one_line
 from tests.store_cases import posix_only, ranking
 
 TINY = presets.PRESETS["tiny"]
 ROOT = Path(__file__).resolve().parent.parent
 AXES = ("clarity", "helpfulness", "correctness", "tone", "harmlessness", "honesty")
-
-
-def fails_in_one_line(capsys, *arguments: object) -> str:
-    """Run a command that must end with exit code 2 and one line; returns the line."""
-    try:
-        code = cli.main([str(argument) for argument in arguments])
-    except SystemExit as error:  # argparse ends the process itself
-        code = error.code
-    streams = capsys.readouterr()
-    assert code == 2, streams
-    assert streams.out == ""
-    lines = streams.err.strip().splitlines()
-    assert len(lines) == 1, streams.err
-    assert "Traceback" not in lines[0] and "[Errno" not in lines[0]
-    return lines[0]
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from rlhf_tutorial.preference_check import check, read_source, sound_repeats
 from rlhf_tutorial.preference_summary import summary_lines
 from rlhf_tutorial.preferences import Ranking, apply_retractions, load_rankings, pairs, scan
 from rlhf_tutorial.store import RankingStore
+from tests.commands import fails_in_one_line
 from tests.store_cases import posix_only, ranking
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,16 +58,6 @@ def retraction(name: str, of: str, annotator: str = "anonymous") -> Ranking:
 def run(capsys, *arguments: object, code: int = 0) -> str:
     assert cli.main(["preferences", *map(str, arguments)]) == code
     return capsys.readouterr().out
-
-
-def fails_in_one_line(capsys, *arguments: object) -> str:
-    try:
-        code = cli.main(["preferences", *map(str, arguments)])
-    except SystemExit as error:  # argparse ends the process itself
-        code = error.code
-    told = capsys.readouterr().err.strip().splitlines()
-    assert code == 2 and len(told) == 1 and "Traceback" not in told[0], told
-    return told[0]
 
 
 def sitting(annotator: str, prefix: str, **changes) -> list[Ranking]:
@@ -352,7 +343,7 @@ def test_damaged_lines_stop_a_merge_unless_one_says_so(tmp_path, capsys):
     path = tmp_path / "bad.jsonl"
     path.write_bytes(lines(ranking("a")) + b"oops\n" + lines(ranking("b")))
     out = tmp_path / "out.jsonl"
-    told = fails_in_one_line(capsys, "merge", path, "--out", out)
+    told = fails_in_one_line(capsys, "preferences", "merge", path, "--out", out)
     assert f"{path}, line 2: not valid JSON" in told and "--skip-damaged" in told
     assert not out.exists()
     printed = run(capsys, "merge", path, "--out", out, "--skip-damaged")
@@ -385,14 +376,14 @@ def test_an_earlier_pool_is_written_anew_and_anything_else_is_not(tmp_path, caps
     run(capsys, "merge", one, "--out", out)
     assert "replaced" not in run(capsys, "merge", one, two, "--out", out)
     before = out.read_bytes()
-    told = fails_in_one_line(capsys, "merge", one, "--out", out)  # would lose bea's
+    told = fails_in_one_line(capsys, "preferences", "merge", one, "--out", out)  # would lose bea's
     assert "would be lost" in told and out.read_bytes() == before
     assert "was replaced" in run(capsys, "merge", one, "--out", out, "--replace")
     assert len(load_rankings(out)) == 1
     out.write_text("Dear all\n")
-    assert "would be lost" in fails_in_one_line(capsys, "merge", one, "--out", out)
+    assert "would be lost" in fails_in_one_line(capsys, "preferences", "merge", one, "--out", out)
     assert "would be lost" in fails_in_one_line(
-        capsys, "export", one, "--format", "trl", "--out", out
+        capsys, "preferences", "export", one, "--format", "trl", "--out", out
     )
     assert out.read_text() == "Dear all\n"
 
@@ -401,10 +392,12 @@ def test_an_input_is_never_written_over(tmp_path, capsys):
     one = save(tmp_path / "a.jsonl", ranking("a"))
     before = one.read_bytes()
     for extra in ([], ["--replace"]):
-        told = fails_in_one_line(capsys, "merge", one, "--out", one, *extra)
+        told = fails_in_one_line(capsys, "preferences", "merge", one, "--out", one, *extra)
         assert "one of the files to read" in told
     assert one.read_bytes() == before
-    assert "which is no file" in fails_in_one_line(capsys, "merge", one, "--out", tmp_path)
+    assert "which is no file" in fails_in_one_line(
+        capsys, "preferences", "merge", one, "--out", tmp_path
+    )
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, capsys, monkeypatch):
@@ -418,7 +411,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, capsys, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "disk is full" in fails_in_one_line(capsys, "merge", one, "--out", out)
+    assert "disk is full" in fails_in_one_line(capsys, "preferences", "merge", one, "--out", out)
     assert out.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
 
 
@@ -556,19 +549,25 @@ def test_rows_of_another_kind_are_told_with_their_line(tmp_path, read, row):
 
 
 @pytest.mark.parametrize(
-    ("format_name", "changes", "message"),
+    ("format_name", "changes", "message", "note"),
     [
-        ("trl", {"prompt": [{"role": "user", "content": "a"}] * 2}, "export it with chat turns"),
-        ("trl", {"tiers": [[0, 1]]}, "nothing to export"),
-        ("hh-rlhf", {"replies": ["x\n\nHuman: y", "z"]}, "nothing to export"),
+        (
+            "trl",
+            {"prompt": [{"role": "user", "content": "a"}] * 2},
+            "export it with chat turns",
+            "",
+        ),
+        ("trl", {"tiers": [[0, 1]]}, "nothing to export", ""),
+        ("hh-rlhf", {"replies": ["x\n\nHuman: y", "z"]}, "nothing to export", "left out: a"),
     ],
 )
 def test_what_a_format_cannot_say_is_told_in_one_line(
-    tmp_path, capsys, format_name, changes, message
+    tmp_path, capsys, format_name, changes, message, note
 ):
     path = save(tmp_path / "a.jsonl", ranking("a", **changes))
     out = tmp_path / "out.jsonl"
-    told = fails_in_one_line(capsys, "export", path, "--format", format_name, "--out", out)
+    arguments = ("preferences", "export", path, "--format", format_name, "--out", out)
+    told = fails_in_one_line(capsys, *arguments, note=note)
     assert message in told and not out.exists()
 
 
@@ -584,7 +583,7 @@ def test_what_a_format_cannot_say_is_told_in_one_line(
 )
 def test_what_is_wrong_is_told_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert message in fails_in_one_line(capsys, *arguments)
+    assert message in fails_in_one_line(capsys, "preferences", *arguments)
 
 
 def test_repeats_that_are_none_count_as_rankings():

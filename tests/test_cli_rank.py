@@ -19,6 +19,7 @@ from rlhf_tutorial import cli, cli_rank
 from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.ranking_session import RankingSessionError
 from rlhf_tutorial.store import RankingStore
+from tests.commands import fails_in_one_line
 from tests.store_cases import failing, ranking
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -273,35 +274,24 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, capsys, content, options, m
     items, out = tmp_path / "items.jsonl", tmp_path / "mine.jsonl"
     if content is not None:
         items.write_text(content)
-    assert message in fails_in_one_line(capsys, items, "--out", out, *options)
+    assert message in fails_in_one_line(capsys, "rank", items, "--out", out, *options)
     assert not out.exists()
 
 
 def test_folders_and_files_that_will_not_do_are_told(items, capsys):
     folder = items.parent
-    assert "holds no finished run" in fails_in_one_line(capsys, folder)
-    assert "where the items are" in fails_in_one_line(capsys, items, "--out", items)
+    assert "holds no finished run" in fails_in_one_line(capsys, "rank", folder)
+    assert "where the items are" in fails_in_one_line(capsys, "rank", items, "--out", items)
     missing = folder / "none" / "mine.jsonl"
-    assert "cannot be opened for writing" in fails_in_one_line(capsys, items, "--out", missing)
+    assert "cannot be opened for writing" in fails_in_one_line(
+        capsys, "rank", items, "--out", missing
+    )
     out = folder / "mine.jsonl"
     with RankingStore(out):
-        assert "already open in another" in fails_in_one_line(capsys, items, "--out", out)
+        assert "already open in another" in fails_in_one_line(capsys, "rank", items, "--out", out)
     out.write_text("Dear all\n")
-    assert f"{out}, line 1: " in fails_in_one_line(capsys, items, "--out", out)
+    assert f"{out}, line 1: " in fails_in_one_line(capsys, "rank", items, "--out", out)
     assert out.read_text() == "Dear all\n"
-
-
-def fails_in_one_line(capsys, *arguments: object) -> str:
-    """The one line of a command that must end with exit code 2."""
-    try:
-        code = cli.main(["rank", *map(str, arguments)])
-    except SystemExit as error:  # argparse ends the process itself
-        code = error.code
-    streams = capsys.readouterr()
-    assert code == 2 and streams.out == "", streams
-    lines = streams.err.strip().splitlines()
-    assert len(lines) == 1 and "Traceback" not in lines[0], streams.err
-    return lines[0]
 
 
 def test_end_to_end_in_a_process_of_its_own_without_torch(items):

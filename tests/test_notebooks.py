@@ -98,8 +98,7 @@ def sabotaged(home: Path, stage: str, spoil) -> dict[str, str]:
 def the_sft_model_instead(folder: Path, run: Path) -> None:
     """What PPO with a learning rate of 0 would give."""
     sft = next(path for path in (run / "artefacts").iterdir() if path.name.startswith("sft-"))
-    for name in ("model.safetensors",):
-        shutil.copy(sft / name, folder / name)
+    shutil.copy(sft / "model.safetensors", folder / "model.safetensors")
 
 
 def shuffled_labels(folder: Path, run: Path) -> None:
@@ -129,24 +128,17 @@ def last_cell_fails(number: str, monkeypatch, environment: dict[str, str]) -> st
     return str(error.value)
 
 
-@pytest.mark.medium
-def test_the_welcome_notices_a_policy_that_never_learnt(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "stage", "spoil"),
+    [
+        pytest.param("00", "rlhf", the_sft_model_instead, marks=pytest.mark.medium),
+        pytest.param("03", "rankings", shuffled_labels, marks=pytest.mark.slow),
+        pytest.param("04", "rankings", shuffled_labels, marks=pytest.mark.slow),
+        pytest.param("05", "rlhf", the_sft_model_instead, marks=pytest.mark.slow),
+        pytest.param("06", "rlhf", the_sft_model_instead, marks=pytest.mark.slow),
+    ],
+)
+def test_a_spoilt_stage_is_noticed(number, stage, spoil, tmp_path, monkeypatch):
     monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
-    environment = sabotaged(tmp_path, "rlhf", the_sft_model_instead)
-    last_cell_fails("00", monkeypatch, environment)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", ["05", "06"])
-def test_a_policy_that_never_learnt_is_noticed(number, tmp_path, monkeypatch):
-    monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
-    environment = sabotaged(tmp_path, "rlhf", the_sft_model_instead)
-    last_cell_fails(number, monkeypatch, environment)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", ["03", "04"])
-def test_shuffled_labels_are_noticed(number, tmp_path, monkeypatch):
-    monkeypatch.setenv("RLHF_TUTORIAL_HEADLESS", "1")
-    environment = sabotaged(tmp_path, "rankings", shuffled_labels)
+    environment = sabotaged(tmp_path, stage, spoil)
     last_cell_fails(number, monkeypatch, environment)
