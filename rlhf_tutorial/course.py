@@ -99,7 +99,7 @@ def artefact(
         wait = sum(ESTIMATES.get(preset(), {}).get(name, 0) for name in missing)
         names = ", ".join(stages.LABELS[name] for name in missing)
         print(f"To build first: {names}. About {max(1, math.ceil(wait / 60))} min on two cores.")
-    return stages.build(request, stage, round)
+    return stages_run.build(request, stage, round)
 
 
 def whose(rankings: Sequence[Ranking]) -> str:

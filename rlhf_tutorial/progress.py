@@ -5,6 +5,7 @@ Algorithms know nothing of bars: they call `progress(step, total)` if they were 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,3 +32,11 @@ def stage_bar(
             bar.update(step - bar.n)
 
         yield progress
+
+
+def say(text: str) -> None:
+    """Print a line on standard error beside a running bar, without breaking it; "" says nothing."""
+    from tqdm.auto import tqdm
+
+    if text:
+        tqdm.write(text, file=sys.stderr)

@@ -13,9 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlhf_tutorial import evaluation, plotting, reporting, reward, sampling, stages
-from rlhf_tutorial.preferences import load_rankings
-from rlhf_tutorial.progress import stage_bar
+from rlhf_tutorial import (
+    evaluation,
+    plotting,
+    reporting,
+    reward,
+    reward_trust,
+    sampling,
+    stages,
+)
+from rlhf_tutorial.preferences import Ranking, load_rankings
+from rlhf_tutorial.progress import say, stage_bar
 from rlhf_tutorial.village import annotators, gold, minimal_pairs, prompts
 
 MARKER = "rlhf_tutorial_run.json"  # tells our folders from other people's
@@ -143,6 +151,25 @@ def assess_reward_model(
     return facts, table
 
 
+def build(request: stages.Request, stage: str, round: int = 1) -> stages.Artefact:
+    """`stages.build`, which says so before PPO starts if the rankings carry no reward model."""
+    if stage == "rlhf" and "rlhf" in stages.missing(request, stage, round):
+        reward_model = stages.build(request, "reward_model", round)
+        held_out = stages.build(request, "rankings", round).path / "held_out.jsonl"
+        say(doubt_about(reward_model, load_rankings(held_out)))
+    return stages.build(request, stage, round)
+
+
+def doubt_about(reward_model: stages.Artefact, held_out: Sequence[Ranking]) -> str:
+    """A sentence if a reward model does no better than a coin on held-out rankings; else ""."""
+    scores = reward.score_rankings(reward_model.model(), reward_model.tokenizer(), held_out)
+    try:
+        reward_trust.expect_carried(reward_trust.agreement(scores, held_out))
+    except reward_trust.RewardNotLearntError as error:
+        return f"Before PPO starts: {error}."
+    return ""
+
+
 def run(
     preset_name: str,
     seed: int,
@@ -166,20 +193,12 @@ def run(
     preset = stages.get_preset(preset_name)
     folder = open_folder(out)
 
-    def stage(name: str, round: int = 1) -> stages.Artefact:
-        return stages.load_or_build(
-            name,
-            preset=preset_name,
-            seed=seed,
-            folder=folder / "artefacts",
-            round=round,
-            my_rankings=my_rankings,
-            progress=progress,
-        )
-
-    artefacts = {name: stage(name) for name in stages.STAGES}
+    request = stages.Request(
+        preset_name, seed, folder / "artefacts", str(my_rankings or ""), show_progress=progress
+    )
+    artefacts = {name: build(request, name) for name in stages.STAGES}
     later = [
-        {name: stage(name, r) for name in ("rankings", "reward_model", "rlhf")}
+        {name: build(request, name, r) for name in ("rankings", "reward_model", "rlhf")}
         for r in range(2, rounds + 1)
     ]
     started = time.perf_counter()

@@ -20,7 +20,7 @@ HEAVY = {*LAZY, "torch", "transformers", "numpy", "tokenizers", "tqdm", "safeten
 # Rooms that may know the village: it builds, asks and judges. All others get callables.
 MAY_KNOW_VILLAGE = ("village", "stages", "cli", "evaluation", "checks", "course", "widgets")
 # Rooms that algorithms never lead to, by whatever way. Every other room counts as an algorithm.
-ABOVE_ALGORITHMS = (*MAY_KNOW_VILLAGE, "reporting", "plotting", "__main__")
+ABOVE_ALGORITHMS = (*MAY_KNOW_VILLAGE, "reward_trust", "reporting", "plotting", "__main__")
 
 
 def module_name(path: Path) -> str:
