@@ -172,6 +172,24 @@ def test_weights_of_a_person_change_what_they_prefer():
     assert gentle.utility(PROMPT, kind) > gentle.utility(PROMPT, right)
 
 
+def test_a_dislike_lowers_the_worth_on_every_prompt_whatever_else_it_tests():
+    """The weights that apply to a prompt may sum to less than 0; that must not turn them round."""
+    blunt = Annotator("blunt", axis_weights={"tone": -1.0, "helpfulness": 0.5, "clarity": 0.3})
+    rude, kind = "No idea, you fool.", "I am afraid I do not know, my dear friend."
+    dice, tested = random.Random(0), 0
+    for asked in draw_prompts(200, split="train", seed=0):
+        for first, second in ((rude, kind), tuple(dice.sample((rude, kind), 2))):
+            scores = judge(asked.text, first), judge(asked.text, second)
+            others = [{a: getattr(x, a) for a in ("helpfulness", "clarity")} for x in scores]
+            applies = all("tone" in x.applies for x in scores)
+            if not applies or others[0] != others[1] or scores[0].tone == scores[1].tone:
+                continue
+            tested += 1
+            prefers_first = blunt.utility(asked.text, first) > blunt.utility(asked.text, second)
+            assert prefers_first == (scores[0].tone < scores[1].tone)
+    assert tested >= 20
+
+
 def test_colleagues_share_items_in_turn_and_write_valid_records():
     people = colleagues(6, seed=1)
     assert people == colleagues(6, seed=1) and people != colleagues(6, seed=2)

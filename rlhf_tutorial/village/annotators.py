@@ -70,7 +70,7 @@ class Annotator:
         """What this person thinks of a reply, without noise or bias; about 0 to 1."""
         scores = judge(prompt, reply)
         weights = {axis: self.axis_weights.get(axis, 0.0) for axis in scores.applies}
-        total = sum(weights.values()) or 1.0
+        total = sum(map(abs, weights.values())) or 1.0  # a dislike weighs as well
         worth = sum(getattr(scores, axis) * weight for axis, weight in weights.items()) / total
         worth *= min(1.0, 2.0 * scores.clarity)
         parsed = parse(prompt)
