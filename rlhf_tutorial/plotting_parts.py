@@ -115,8 +115,19 @@ def legend_above(figure: Figure, columns: int) -> None:
 
 
 def png_bytes(figure: Figure, dpi: int, *, optimize: bool = False) -> bytes:
-    """A figure as a PNG on its paper; `optimize` takes longer and makes it smaller."""
+    """A figure as a PNG on its paper; `optimize` takes longer and makes it smaller.
+
+    Either way the pixels are the same: only a figure of at most 256 colours gets a palette.
+    """
+    from PIL import Image
+
     picture = io.BytesIO()
     options = {"optimize": optimize}
     figure.savefig(picture, format="png", dpi=dpi, facecolor=PAPER, pil_kwargs=options)
+    if optimize:
+        image = Image.open(picture).convert("RGB")
+        small = image.quantize(256, dither=Image.Dither.NONE)
+        if small.convert("RGB").tobytes() == image.tobytes():
+            picture = io.BytesIO()
+            small.save(picture, format="PNG", optimize=True)
     return picture.getvalue()

@@ -14,6 +14,7 @@ from rlhf_tutorial.plotting_parts import (
     INK,
     LINE_COLOURS,
     MODEL_COLOURS,
+    PAPER,
     Row,
     bar_places,
     curve,
@@ -59,6 +60,61 @@ def many_runs(panels: Mapping[str, Any], *, x: str, y: str, lowest: float, highe
         )
         axes.set_ylim(lowest, highest)
         label(axes, x=x, y=y if index == 0 else "", title=title)
+    return figure
+
+
+def prefix_tree(
+    words: Sequence[str],
+    longest: int,
+    *,
+    scores: Mapping[str, float] | None = None,
+    values: Sequence[float] | None = None,
+) -> Figure:
+    """All replies of up to `longest` words, the last of which ends a reply, as a tree.
+
+    A circle is a prefix with its words and its number: 0 is the empty one, and in prefix `s` saying
+    the word at index `w` gives `len(words) * s + w + 1`. A square is a finished reply, with the
+    word that finished it. `scores` (of each reply, its words joined by blanks) stand at the
+    squares and `values` (of each prefix) below the circles.
+    """
+    figure, all_axes = new_figure(width=7.6, height=1)
+    axes = all_axes[0][0]
+    rows = [0]  # where the next finished reply goes, from the top
+    text = {"fontsize": 7.5, "color": INK}
+    near = {"textcoords": "offset points", "ha": "center", **text}
+
+    def grow(number: int, said: tuple[str, ...]) -> float:
+        """Draw what follows from a prefix, then the prefix; returns how far down it stands."""
+        depth = len(said)
+        if said and (said[-1] == words[-1] or depth == longest):
+            place, rows[0] = rows[0], rows[0] + 1
+            score = f"   {scores[' '.join(said)]:.1f}" if scores else ""
+            axes.plot(depth, place, "s", color=LINE_COLOURS[1], markersize=4)
+            axes.text(depth + 0.07, place, f"“{said[-1]}”{score}", va="center", **text)
+            return place
+        children = [(len(words) * number + w + 1, (*said, word)) for w, word in enumerate(words)]
+        places = [grow(*child) for child in children]
+        middle = (places[0] + places[-1]) / 2
+        axes.plot([depth + 0.5] * 2, [places[0], places[-1]], color=INK, linewidth=0.8)
+        for start, place in ((depth, middle), *((depth + 0.5, place) for place in places)):
+            end = start + 0.5
+            axes.plot([start, end], [place, place], color=INK, linewidth=0.8, zorder=0)
+        axes.plot(depth, middle, "o", color=PAPER, markeredgecolor=INK, markersize=14)
+        axes.text(depth, middle, str(number), ha="center", va="center", **text)
+        axes.annotate(" ".join(said) or "(nothing)", (depth, middle), (0, 9), **near)
+        if values is not None:
+            axes.annotate(f"V {values[number]:.2f}", (depth, middle), (0, -9), va="top", **near)
+        return middle
+
+    grow(0, ())
+    figure.set_figheight(0.16 * rows[0] + 0.6)
+    axes.set_xlim(-0.4, longest + 0.6)
+    axes.set_ylim(rows[0] - 0.2, -0.8)
+    axes.set_xticks(range(longest + 1))
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines["left"].set_visible(False)
+    label(axes, x="words said so far")
     return figure
 
 

@@ -68,7 +68,7 @@ def _weights(axes: Axes, reader: ReaderProfile) -> None:
     axes.set_xlim(-EDGE * 1.03, EDGE * 1.03)
     odds = [math.log(tick / (1 - tick)) for tick in TICKS]
     axes.set_xticks(odds, [f"{tick:.1%}".replace(".0%", "%") for tick in TICKS], fontsize=7.5)
-    label(axes, x="chance to be taken over one without, else alike", title="What moves you")
+    label(axes, x="how often you take the reply that has it", title="What moves you")
     axes.legend(frameon=False, fontsize=7, labelcolor=INK, loc="lower left")
 
 

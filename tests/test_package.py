@@ -15,7 +15,17 @@ PACKAGE = ROOT / "rlhf_tutorial"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAXIMUM_LINES = 300
 # What takes long to import, or is needed by few: inside functions only.
-LAZY = {"trl", "datasets", "matplotlib", "accelerate", "IPython", "jupyterlab", "pandas", "scipy"}
+LAZY = {
+    "trl",
+    "datasets",
+    "matplotlib",
+    "PIL",
+    "accelerate",
+    "IPython",
+    "jupyterlab",
+    "pandas",
+    "scipy",
+}
 HEAVY = {*LAZY, "torch", "transformers", "numpy", "tokenizers", "tqdm", "safetensors"}
 # Rooms that may know the village: it builds, asks and judges. All others get callables.
 MAY_KNOW_VILLAGE = ("village", "stages", "cli", "evaluation", "checks", "course", "widgets")
@@ -173,7 +183,8 @@ def test_what_the_package_imports_is_pinned():
         for name in imported_names(tree, module)
     }
     outside -= {*sys.stdlib_module_names, "rlhf_tutorial", "msvcrt"}
-    assert outside <= {*pinned(), "IPython"}, "add it to requirements.txt"
+    packages = {"pillow" if name == "PIL" else name for name in outside}
+    assert packages <= {*pinned(), "IPython"}, "add it to requirements.txt"
 
 
 def test_one_list_of_requirements_for_pip_and_conda():

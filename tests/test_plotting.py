@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rlhf_tutorial import plotting
+from rlhf_tutorial import plotting, plotting_ppo
 from rlhf_tutorial.evaluation import AXES
-from rlhf_tutorial.plotting_parts import bar_places, running_mean, whiskers
+from rlhf_tutorial.plotting_parts import bar_places, png_bytes, running_mean, whiskers
 from rlhf_tutorial.reporting import MODEL_NAMES
 
 HISTORIES = {
@@ -112,6 +112,46 @@ def test_learning_curves_draw_loss_above_and_probes_below():
     assert titles == ["Pretraining", "SFT", "Reward model", "PPO"]
     assert plotting.probe_keys(HISTORIES["pretraining"], ("loss",)) == ["facts_known"]
     assert [axes.get_visible() for axes in figure.axes[4:]] == [True, False, True, True]
+
+
+def test_the_tree_of_prefixes_numbers_them_as_notebook_05_does():
+    words = ["yes", "please", "."]
+    replies = (".", "yes .", "please .", "yes yes", "yes please", "please yes", "please please")
+    scores = {reply: index / 10 for index, reply in enumerate(replies)}
+    figure = plotting_ppo.prefix_tree(words, 2, scores=scores, values=[0.25, 1, 2])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert [text for text in texts if text.startswith("“")] == [
+        "“yes”   0.3",
+        "“please”   0.4",
+        "“.”   0.1",
+        "“yes”   0.5",
+        "“please”   0.6",
+        "“.”   0.2",
+        "“.”   0.0",
+    ]
+    for number, value in (("0", "V 0.25"), ("1", "V 1.00"), ("2", "V 2.00")):
+        assert texts[texts.index(number) + 2] == value  # the prefix's words stand between them
+    plain = [text.get_text() for text in plotting_ppo.prefix_tree(words, 4).axes[0].texts]
+    assert "“.”" in plain and not any(text.startswith("V ") for text in plain)
+    numbers = [int(text) for text in plain if text.isdigit()]
+    named = [text for text in plain if text.replace(" ", "").isalpha() or text == "(nothing)"]
+    for number, name in zip(numbers, named, strict=True):
+        expected = 0
+        for word in name.split() if number else []:
+            expected = 3 * expected + words.index(word) + 1
+        assert number == expected
+
+
+def test_a_smaller_picture_has_the_same_pixels():
+    import io
+
+    from matplotlib.image import imread
+
+    figure = plotting_ppo.prefix_tree(["yes", "."], 3)
+    large, small = png_bytes(figure, 96), png_bytes(figure, 96, optimize=True)
+    assert len(small) < len(large) / 2
+    pixels = [imread(io.BytesIO(picture))[:, :, :3] for picture in (large, small)]
+    assert (pixels[0] == pixels[1]).all()
 
 
 def test_running_mean_never_looks_ahead():
