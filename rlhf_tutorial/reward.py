@@ -183,7 +183,10 @@ def evaluate(model, tokenizer, rankings: Sequence[Ranking]) -> tuple[float, floa
 def split_by_prompt(
     rankings: Sequence[Ranking], share: float, *, seed: int
 ) -> tuple[list[Ranking], list[Ranking]]:
-    """Training and validation rankings that share no prompt; at least one prompt in each."""
+    """Training and validation rankings that share no prompt; at least one prompt in each.
+
+    Copies of a ranking, which weigh in training, are held out once: a few must not end training.
+    """
     prompts = sorted({repr(ranking.prompt) for ranking in rankings})
     if len(prompts) < 2 or not 0 < share < 1:
         raise ValueError(
@@ -194,7 +197,8 @@ def split_by_prompt(
     count = min(len(prompts) - 1, max(1, round(share * len(prompts))))
     held_out = {prompts[index] for index in order[:count]}
     training = [ranking for ranking in rankings if repr(ranking.prompt) not in held_out]
-    return training, [ranking for ranking in rankings if repr(ranking.prompt) in held_out]
+    once = {ranking.id: ranking for ranking in rankings if repr(ranking.prompt) in held_out}
+    return training, list(once.values())
 
 
 def train_reward_model(

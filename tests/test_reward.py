@@ -203,6 +203,17 @@ def test_split_shares_no_prompt():
         split_by_prompt(rankings[:2], 0.2, seed=0)
 
 
+def test_copies_weigh_in_training_and_count_once_where_they_are_held_out():
+    others = [ranking(i, ["a", "b"], [[0], [1]], prompt=f"p{i}") for i in range(30)]
+    own = [ranking(100 + i, ["a", "b"], [[1], [0]], prompt=f"mine {i}") for i in range(10)]
+    training, held_out = split_by_prompt(own * 4 + others, 0.3, seed=0)
+    mine = {r.id for r in own}
+    assert len({r.id for r in held_out}) == len(held_out) == 12
+    assert 0 < sum(r.id in mine for r in held_out) < 10
+    kept = [r.id for r in training if r.id in mine]
+    assert len(kept) == 4 * len(set(kept))
+
+
 def test_bad_input_is_refused():
     tokenizer = tiny_tokenizer()
     model = tiny_reward_model(tokenizer)
