@@ -183,10 +183,7 @@ def evaluate(model, tokenizer, rankings: Sequence[Ranking]) -> tuple[float, floa
 def split_by_prompt(
     rankings: Sequence[Ranking], share: float, *, seed: int
 ) -> tuple[list[Ranking], list[Ranking]]:
-    """Training and validation rankings that share no prompt; at least one prompt in each.
-
-    Copies of a ranking, which weigh in training, are held out once: a few must not end training.
-    """
+    """Training and validation rankings that share no prompt; a copy is not held out once more."""
     prompts = sorted({repr(ranking.prompt) for ranking in rankings})
     if len(prompts) < 2 or not 0 < share < 1:
         raise ValueError(
