@@ -114,7 +114,7 @@ class PPOCheckpoint:
         except (OSError, SafetensorError) as error:
             raise OSError(
                 f"the checkpoint of step {step} was not written to {self.folder}: {error}; make "
-                "room or take another folder, and start again: the one before it is whole"
+                "room or take another folder, and start again; no older checkpoint is lost"
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

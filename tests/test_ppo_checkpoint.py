@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from tiny import tiny_model, tiny_tokenizer
 
-from rlhf_tutorial import ppo, ppo_checkpoint
+from rlhf_tutorial import ppo_checkpoint
 from rlhf_tutorial.models import CheckpointError, PolicyWithValue
 from rlhf_tutorial.ppo import PPOError, PPOSettings, train_ppo
 
@@ -34,6 +34,7 @@ SETTINGS = PPOSettings(
     kl_coefficient=0.1,
     kl_target=0.5,
 )
+TWO = replace(SETTINGS, steps=2)
 
 
 class Stopped(Exception):
@@ -108,6 +109,23 @@ def unbroken():
     return run()
 
 
+@pytest.fixture(scope="module")
+def four_of_six(tmp_path_factory):
+    """The checkpoint of step 4 of the same run, stopped in step 5."""
+    folder = tmp_path_factory.mktemp("four")
+    with pytest.raises(Stopped):
+        run(folder, stop_after=5, every=2)
+    assert kept_in(folder) == ["ppo-step-000004"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory):
+    """A finished run of two steps: its folder, and `(policy, history)`."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder, run(folder, TWO)
+
+
 def test_the_unbroken_run_has_all_that_a_checkpoint_must_carry(unbroken):
     """Else the tests below could pass with half of it forgotten."""
     _, history = unbroken
@@ -118,8 +136,9 @@ def test_the_unbroken_run_has_all_that_a_checkpoint_must_carry(unbroken):
     assert max(row["val/ratio_var"] for row in history) > 0, "the policy must move"
 
 
-@pytest.mark.parametrize("every", [1, 2, 4])
-@pytest.mark.parametrize("stop_after", range(1, SETTINGS.steps + 1))
+@pytest.mark.parametrize(
+    ("stop_after", "every"), [*((step, 1) for step in range(1, 7)), (5, 2), (6, 4)]
+)
 def test_stopped_at_any_step_it_goes_on_to_the_same_bits(stop_after, every, unbroken, tmp_path):
     with pytest.raises(Stopped):
         run(tmp_path, stop_after=stop_after, every=every)
@@ -132,19 +151,10 @@ def test_stopped_at_any_step_it_goes_on_to_the_same_bits(stop_after, every, unbr
     assert kept_in(tmp_path) == ["ppo-step-000006"]
 
 
-def test_stopped_after_every_single_step(unbroken, tmp_path):
-    for step in range(2, SETTINGS.steps + 1):
-        with pytest.raises(Stopped):
-            run(tmp_path, stop_after=step)
-    assert_same(run(tmp_path), unbroken)
-
-
-def test_a_plain_language_model_goes_on_too(unbroken, tmp_path):
+def test_a_plain_language_model_goes_on_too(four_of_six, unbroken, tmp_path):
     """Its value head is made inside `train_ppo`, and must be loaded all the same."""
-    with pytest.raises(Stopped):
-        run(tmp_path, stop_after=4)
-    model = tiny_model(tiny_tokenizer(), seed=5)
-    _, history = run(tmp_path, policy=model)
+    folder = shutil.copytree(four_of_six, tmp_path / "copy")
+    model, history = run(folder, every=2, policy=tiny_model(tiny_tokenizer(), seed=5))
     assert history == unbroken[1]
     for name, value in unbroken[0].policy.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
@@ -152,17 +162,18 @@ def test_a_plain_language_model_goes_on_too(unbroken, tmp_path):
 
 def test_the_prompts_go_on_where_they_were(tmp_path):
     asked, asked_again = [], []
-    run(look=lambda step, rollout: asked.append(rollout.prompts))
+    settings = replace(SETTINGS, steps=4)
+    run(None, settings, look=lambda step, rollout: asked.append(rollout.prompts))
     look = lambda step, rollout: asked_again.append(rollout.prompts)  # noqa: E731
     with pytest.raises(Stopped):
-        run(tmp_path, stop_after=4, look=look)
-    asked_again.pop()
-    run(tmp_path, look=look)
+        run(tmp_path, settings, stop_after=3, look=look)
+    asked_again.pop()  # step 3 was not kept, and comes again
+    run(tmp_path, settings, look=look)
     assert asked_again == asked
     assert asked[0] + asked[1] != asked[2] + asked[3]
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
+@pytest.mark.parametrize("stop_after", [2, 4])
 def test_a_head_that_warms_up_goes_on(stop_after, tmp_path):
     """While warming, the trunk has no gradient and the optimizer no moments of it."""
     settings = replace(SETTINGS, steps=4, value_warmup_steps=2, whiten_rewards=True)
@@ -171,13 +182,13 @@ def test_a_head_that_warms_up_goes_on(stop_after, tmp_path):
     assert_same(run(tmp_path, settings), run(None, settings))
 
 
-def test_a_finished_run_comes_back_at_once(unbroken, tmp_path):
-    run(tmp_path)
+def test_a_finished_run_comes_back_at_once(two_steps):
+    folder, first = two_steps
 
     def never(*_):
         pytest.fail("a finished run samples nothing")
 
-    assert_same(run(tmp_path, reward=never, policy=new_policy(seed=7)), unbroken)
+    assert_same(run(folder, TWO, reward=never, policy=new_policy(seed=7)), first)
 
 
 def test_a_run_ended_by_its_budget_stays_ended(tmp_path):
@@ -258,10 +269,9 @@ PLACES = [
 @pytest.mark.parametrize("killed", [False, True], ids=["full disk", "killed"])
 @pytest.mark.parametrize("place", PLACES)
 def test_writing_that_fails_leaves_the_checkpoint_before(
-    place, killed, unbroken, tmp_path, monkeypatch
+    place, killed, four_of_six, unbroken, tmp_path, monkeypatch
 ):
-    with pytest.raises(Stopped):
-        run(tmp_path, stop_after=5, every=2)
+    shutil.copytree(four_of_six, tmp_path, dirs_exist_ok=True)
     with monkeypatch.context() as patched:
         fail_at(place, patched)
         if killed:  # who is killed clears nothing away
@@ -276,7 +286,10 @@ def test_writing_that_fails_leaves_the_checkpoint_before(
     assert kept_in(tmp_path) == ["ppo-step-000006"]
 
 
-def test_killed_while_the_old_one_goes_the_new_one_is_there(unbroken, tmp_path, monkeypatch):
+def test_killed_while_the_old_one_goes_the_new_one_is_there(
+    four_of_six, unbroken, tmp_path, monkeypatch
+):
+    shutil.copytree(four_of_six, tmp_path, dirs_exist_ok=True)
     rmtree = shutil.rmtree
 
     def half_gone(path, **options):
@@ -319,22 +332,13 @@ def test_only_the_main_process_writes(tmp_path, monkeypatch):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_checkpoint_that_not_all_processes_find_is_told(tmp_path, monkeypatch):
-    run(tmp_path, replace(SETTINGS, steps=2))
+def test_a_checkpoint_that_not_all_processes_find_is_told(two_steps, monkeypatch):
     monkeypatch.setattr(Accelerator, "reduce", lambda self, value, how: value / 2)
     with pytest.raises(CheckpointError, match="not all processes find the same checkpoint"):
-        run(tmp_path, replace(SETTINGS, steps=2))
+        run(two_steps[0], TWO)
 
 
 # ---- refusals ----
-
-
-@pytest.fixture(scope="module")
-def two_steps(tmp_path_factory):
-    """A finished run of two steps."""
-    folder = tmp_path_factory.mktemp("two")
-    run(folder, replace(SETTINGS, steps=2))
-    return folder
 
 
 def refused(folder: Path, message: str, settings=None, **options) -> None:
@@ -342,7 +346,7 @@ def refused(folder: Path, message: str, settings=None, **options) -> None:
     before = copy.deepcopy(policy.state_dict())
     contents = kept_in(folder)
     with pytest.raises(CheckpointError, match=message) as error:
-        run(folder, settings or replace(SETTINGS, steps=2), policy=policy, **options)
+        run(folder, settings or TWO, policy=policy, **options)
     assert "\n" not in str(error.value)
     assert all(torch.equal(value, before[name]) for name, value in policy.state_dict().items())
     assert kept_in(folder) == contents
@@ -367,13 +371,13 @@ ADVICE = "; go on with what it was made with, or give checkpoint another folder"
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(options, message, two_steps):
-    refused(two_steps, f"{message}.*{ADVICE}", **options)
+    refused(two_steps[0], f"{message}.*{ADVICE}", **options)
 
 
 @pytest.mark.parametrize("name", [ppo_checkpoint.STATE, ppo_checkpoint.RUN, ppo_checkpoint.SUMS])
 @pytest.mark.parametrize("damage", ["gone", "cut", "empty", "a bit", "longer"])
 def test_a_damaged_checkpoint_is_refused(damage, name, two_steps, tmp_path):
-    folder = shutil.copytree(two_steps, tmp_path / "copy")
+    folder = shutil.copytree(two_steps[0], tmp_path / "copy")
     file = folder / "ppo-step-000002" / name
     whole = bytearray(file.read_bytes())
     if damage == "gone":
@@ -384,8 +388,6 @@ def test_a_damaged_checkpoint_is_refused(damage, name, two_steps, tmp_path):
     else:
         file.write_bytes({"cut": whole[:-9], "empty": b"", "longer": whole + b" "}[damage])
     refused(folder, "ppo-step-000002 is damaged.*delete that folder, and the run starts again")
-    shutil.rmtree(folder / "ppo-step-000002")
-    run(folder, replace(SETTINGS, steps=1))  # what it advises helps
 
 
 def test_a_file_in_place_of_a_folder_and_a_wrong_interval_are_told(tmp_path):
@@ -396,8 +398,9 @@ def test_a_file_in_place_of_a_folder_and_a_wrong_interval_are_told(tmp_path):
         run(tmp_path / "folder", every=0)
 
 
-def test_other_things_in_the_folder_are_left_alone(tmp_path):
+def test_other_things_in_the_folder_are_left_alone(two_steps, tmp_path):
     (tmp_path / "ppo-step-notes").mkdir()
     (tmp_path / "mine.txt").write_text("mine")
-    run(tmp_path, replace(SETTINGS, steps=2))
+    run(tmp_path, TWO)
     assert kept_in(tmp_path) == ["mine.txt", "ppo-step-000002", "ppo-step-notes"]
+    assert_same(run(tmp_path, TWO), two_steps[1])
