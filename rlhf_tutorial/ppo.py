@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from rlhf_tutorial.batching import shuffled_epochs
 from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.ppo_checkpoint import PPOCheckpoint
 from rlhf_tutorial.ppo_checks import (
     PPOError,
     check_collapse,
@@ -216,6 +218,8 @@ def train_ppo(
     callbacks: Sequence[Callable] = (),
     accelerator=None,
     progress: Callable | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 10,
 ) -> list[dict]:
     """Train `policy` in place and return one row a step.
 
@@ -223,8 +227,10 @@ def train_ppo(
     frozen model that the KL is measured from; `reward` gives one score a reply, `(batch,)`.
     `callbacks` get (step, policy model, rollout, row) and may add to the row; `progress` gets
     (step, total). `val/ratio_first` is the ratio at a step's first update, which must be 1. A run
-    ended by its KL budget has "stopped" in the last row. Raises ValueError for bad input and
-    PPOError for a run gone wrong.
+    ended by its KL budget has "stopped" in the last row. In the folder `checkpoint` the run is kept
+    every `checkpoint_every` steps; if it holds one, the run goes on from there, bit for bit. Raises
+    ValueError for bad input, CheckpointError for a checkpoint that is damaged or of another run,
+    and PPOError for a run gone wrong.
     """
     from accelerate import Accelerator
 
@@ -244,11 +250,15 @@ def train_ppo(
     reference_net = ReplyForward(reference).to(accelerator.device).eval()
     net.eval()  # dropout would make the log-probabilities of sampling wrong
 
-    history: list[dict] = []
-    beta = settings.kl_coefficient
+    kept = PPOCheckpoint(checkpoint, checkpoint_every, actor, optimizer, accelerator)
+    history, beta = kept.begin(settings, seed, tokenizer, prompts, reference)
     rank, ranks = accelerator.process_index, accelerator.num_processes
     batches = shuffled_epochs(len(prompts), settings.batch_size, seed=seed)
-    for step in range(1, settings.steps + 1):
+    for _ in history:
+        next(batches)  # these were learnt from before the checkpoint
+    for step in range(len(history) + 1, settings.steps + 1):
+        if history and "stopped" in history[-1]:
+            break
         step_seed = (seed * 100_003 + step) * ranks + rank
         rollout = sample(
             actor.policy,
@@ -280,8 +290,7 @@ def train_ppo(
             row["stopped"] = f"KL passed its budget of {settings.kl_budget} nats a reply"
         for callback in callbacks:
             callback(step, actor.policy, rollout, row)
+        kept.save_if_due(history, beta)
         if progress:
             progress(step, settings.steps)
-        if "stopped" in row:
-            break
     return history
