@@ -27,11 +27,12 @@ RANKINGS = 16  # rankings a step
 REACH = 1.5
 ALIKE = {  # what differs from TRL's own settings
     "num_train_epochs": 1,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,  # the newer name of gradient checkpointing
     "bf16": False,
     "use_cpu": True,
     "optim": "adamw_torch_fused",
     "train_sampling_strategy": "group_by_length",
+    "remove_unused_columns": False,  # it would take the lengths away before they are looked at
     "logging_strategy": "no",
     "save_strategy": "no",
     "eval_strategy": "no",

@@ -233,7 +233,6 @@ def _preferences(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     if options.turns < 1:
         raise ValueError(f"--turns is {options.turns}: it must be at least 1")
-    _quiet()
     from rlhf_tutorial import cli_bench
 
     return cli_bench.main(options)

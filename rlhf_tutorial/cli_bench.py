@@ -54,6 +54,7 @@ def main(options: argparse.Namespace) -> int:
     Raises:
         ValueError: a folder without a finished run.
     """
+    quiet()
     names = options.only or list(MEASURES)
     with stage_bar("a model") as bar:
         materials = Materials(options.run, progress=bar)
@@ -62,6 +63,16 @@ def main(options: argparse.Namespace) -> int:
     print(f"\n{bench_table.table(comparisons)}\n")
     print(bench_table.note(comparisons, about))
     return 0
+
+
+def quiet() -> None:
+    """Keeps bars and notes of the libraries out of the table."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def about_model(materials: Materials, names: Sequence[str]) -> str:
@@ -83,15 +94,12 @@ def script(name: str, docstring: str, page: Path, turns: int) -> None:
 
     The section of the page is called `speed-NAME`.
     """
-    from transformers.utils import logging
-
     parser = argparse.ArgumentParser(description=docstring.splitlines()[0])
     parser.add_argument("--run", type=Path, help="folder of a finished run, whose SFT model to use")
     parser.add_argument("--turns", type=int, default=turns, help="times that each side is measured")
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md alone")
     options = parser.parse_args()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    quiet()
     materials = Materials(options.run)
     about = about_model(materials, [name])
     comparisons = MEASURES[name](materials, options.turns)
