@@ -26,8 +26,8 @@ BRIEF_DEMONSTRATIONS = 1600
 LONGEST = 48  # tokens of a reply
 PROMPTS = 128
 DOCUMENTS = 15_000  # of which the tokenizer is made
-DEMONSTRATIONS = 768  # 24 batches
-RANKINGS = 160  # 10 batches
+DEMONSTRATIONS = 512  # 16 batches
+RANKINGS = 112  # 7 batches
 REPLIES = 4  # a ranking
 
 

@@ -17,6 +17,7 @@ from rlhf_tutorial import (
     cli,
     cli_bench,
     sampling,
+    stages_code,
 )
 from rlhf_tutorial.bench_timing import Comparison, StepClock, in_turns
 from rlhf_tutorial.preferences import Ranking, pairs
@@ -327,6 +328,11 @@ def test_the_command_prints_a_table_and_the_machine(monkeypatch, capsys):
     assert rows[0].split("|")[1].strip() == "what" and len(rows) == 3
     assert all("generate" in row and "≥" in row for row in rows[1:])
     assert "A tiny model." in lines[-1] and "threads" in lines[-1]
+
+
+def test_a_change_of_the_benchmarks_leaves_artefacts_alone():
+    reached = stages_code.reached_from(stages_code.PACKAGE / "stages_build.py", stages_code.PACKAGE)
+    assert len(reached) > 10 and not any("bench" in path.name for path in reached)
 
 
 def test_the_command_knows_all_measures():
