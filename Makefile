@@ -81,6 +81,8 @@ verify: $(STAMP)
 	  RLHF_TUTORIAL_HOME="$(CURDIR)/runs/seeds" RLHF_TUTORIAL_SEED=$$seed $(BIN)/python \
 	  benchmarks/notebooks.py --into runs/seeds/notebooks-$$seed || exit 1; done)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
+	$(call timed,speeds,for part in sampling pretraining finetuning; do \
+	  $(BIN)/python benchmarks/speed_$$part.py --run runs/seeds/quick-10 || exit 1; done)
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)

@@ -1,4 +1,4 @@
-"""The command line, ``python -m rlhf_tutorial``: run, report, chat, rank and preferences.
+"""The command line, ``python -m rlhf_tutorial``: run, report, chat, rank, preferences, bench.
 
 Bad input ends with one line on standard error and exit code 2, never with a traceback.
 """
@@ -13,6 +13,7 @@ from typing import NoReturn
 
 SEEDS = 2**32  # more than anyone needs, and small enough for every generator
 EXPORT_FORMATS = ("trl", "trl-chat", "hh-rlhf", "label-studio", "argilla")
+BENCHES = ("sampling", "pretraining", "finetuning")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,6 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
     rank.add_argument("--repeat", type=_share, default=0.1, help="share shown once more at the end")
     rank.add_argument("--seed", type=_seed, default=0, help="of the order on the screen")
 
+    bench = commands.add_parser("bench", help="how fast the parts are here, as ratios")
+    bench.add_argument("--only", nargs="+", choices=BENCHES, help="some parts; all if not given")
+    bench.add_argument("--run", type=Path, help="folder of a finished run, whose SFT model to use")
+    bench.add_argument("--turns", type=int, default=3, help="times that each side is measured")
+
     preferences = commands.add_parser("preferences", help="look at rankings, pool, export them")
     _add_preferences(preferences.add_subparsers(dest="action", required=True))
     return parser
@@ -115,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "chat": _chat,
             "rank": _rank,
             "preferences": _preferences,
+            "bench": _bench,
         }
         return commands[options.command](options)
     except KeyboardInterrupt:
@@ -221,3 +228,11 @@ def _preferences(options: argparse.Namespace) -> int:
     from rlhf_tutorial import cli_preferences
 
     return cli_preferences.main(options)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.turns < 1:
+        raise ValueError(f"--turns is {options.turns}: it must be at least 1")
+    from rlhf_tutorial import cli_bench
+
+    return cli_bench.main(options)

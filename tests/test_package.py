@@ -28,7 +28,17 @@ LAZY = {
 }
 HEAVY = {*LAZY, "torch", "transformers", "numpy", "tokenizers", "tqdm", "safetensors"}
 # Rooms that may know the village: it builds, asks and judges. All others get callables.
-MAY_KNOW_VILLAGE = ("village", "stages", "cli", "evaluation", "checks", "course", "widgets")
+# `bench` measures them all.
+MAY_KNOW_VILLAGE = (
+    "village",
+    "stages",
+    "cli",
+    "evaluation",
+    "checks",
+    "course",
+    "widgets",
+    "bench",
+)
 # Rooms that algorithms never lead to, by whatever way. Every other room counts as an algorithm.
 ABOVE_ALGORITHMS = (*MAY_KNOW_VILLAGE, "reward_trust", "reporting", "plotting", "__main__")
 
