@@ -6,8 +6,6 @@ import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from rlhf_tutorial import reward, stages
 from rlhf_tutorial.ppo import PPOSettings
 from rlhf_tutorial.sampling import sample
@@ -38,16 +36,6 @@ class Models:
         )
         self.prompts = [prompt.text for prompt in asked]
         self.fingerprint = fingerprint([self.sft, self.reward_folder])
-
-    def never_sampled(self) -> str:
-        """The token that a reply holds least: as the end token, no reply ends."""
-        rollout = sample(self.reference, self.tokenizer, self.prompts[:64], max_new_tokens=32)
-        ids = torch.cat([rollout.prompt_ids, rollout.reply_ids], 1)
-        with torch.no_grad():
-            logits = self.reference(input_ids=ids).logits[:, rollout.prompt_ids.size(1) :]
-        most = logits.log_softmax(-1).amax((0, 1))  # padding, and what follows an end, included
-        most[self.tokenizer.pad_token_id] = 0.0
-        return self.tokenizer.convert_ids_to_tokens(int(most.argmin()))
 
     def task(
         self,

@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import ppo_parity, ppo_tasks  # noqa: E402
 from rlhf_tutorial import reporting  # noqa: E402
 from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
+from rlhf_tutorial.tokenizer import USER  # noqa: E402
 
 SIDES = ("ours", "trl")
 MARK = "@@ "
@@ -185,14 +186,23 @@ def speed_table(races: dict[str, list[dict]], batch: int) -> str:
     return reporting.markdown_table(header, lines)
 
 
+def check_full(turns: list[dict], tokens: int) -> None:
+    """RuntimeError unless replies had all their tokens, but for one in a thousand tokens."""
+    shortest = min(rows[side]["length"] for rows in turns for side in SIDES)
+    if shortest < 0.999 * tokens:
+        raise RuntimeError(f"replies of {shortest:.2f} tokens on average, all should have {tokens}")
+
+
 def measure_speed(options, models: ppo_tasks.Models, pythons: dict[str, Path]) -> str:
     """Run the races and say what came out."""
     races, threads = {}, os.environ.get("OMP_NUM_THREADS", "")
     for name in options.replies:
         settings = replace(SPEED, steps=options.steps + 1)
-        end = models.never_sampled() if name == "full" else models.tokenizer.eos_token
+        end = USER if name == "full" else models.tokenizer.eos_token
         task = models.task(settings, seed=0, end_token=end, turns=True)
         races[name] = race(dict.fromkeys(SIDES, task), options.steps, options.out, pythons)
+        if name == "full":
+            check_full(races[name], settings.max_new_tokens)
     versions, cores = reporting.versions(), reporting.machine()["cores"]
     note = (
         f"{options.steps} steps of {SPEED.batch_size} replies a side after one of warm-up, "

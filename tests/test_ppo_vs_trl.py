@@ -95,6 +95,12 @@ def test_the_speed_table_says_samples_a_second_and_the_most_memory():
     assert line[0] == ppo_vs_trl.WORDS["full"] and said["tokens a reply, ours"] == "17.0"
 
 
+def test_replies_that_ended_are_not_passed_off_as_full():
+    ppo_vs_trl.check_full([turn(1.0, 2.0)], tokens=17)
+    with pytest.raises(RuntimeError, match=r"17\.00 tokens on average, all should have 32"):
+        ppo_vs_trl.check_full([turn(1.0, 2.0)], tokens=32)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5, 9])
 def test_the_interval_is_students(count):
     values = [0.1 * place**2 - 0.3 for place in range(count)]
