@@ -216,7 +216,8 @@ def build_rlhf(request, round, folder, ancestors, progress) -> list[dict]:
         sft.model(),
         tokenizer,
         [prompt.text for prompt in asked],
-        lambda rollout: score_rollout(reward_model, tokenizer, rollout),
+        # How far scores lie apart depends on when training ended; beta must not depend on it.
+        lambda rollout: score_rollout(reward_model, tokenizer, rollout, standardise=True),
         preset.ppo,
         seed=request.seed,
         callbacks=[gold_curve],
