@@ -79,6 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
     rank.add_argument("--repeat", type=_share, default=0.1, help="share shown once more at the end")
     rank.add_argument("--seed", type=_seed, default=0, help="of the order on the screen")
 
+    doctor = commands.add_parser("diagnose", help="what went wrong in a run of PPO")
+    doctor.add_argument("path", type=Path, help="a run's folder, or JSON Lines of logged rows")
+
     preferences = commands.add_parser("preferences", help="look at rankings, pool, export them")
     _add_preferences(preferences.add_subparsers(dest="action", required=True))
     return parser
@@ -115,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "chat": _chat,
             "rank": _rank,
             "preferences": _preferences,
+            "diagnose": _diagnose,
         }
         return commands[options.command](options)
     except KeyboardInterrupt:
@@ -221,3 +225,9 @@ def _preferences(options: argparse.Namespace) -> int:
     from rlhf_tutorial import cli_preferences
 
     return cli_preferences.main(options)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import cli_diagnose
+
+    return cli_diagnose.main(options.path)
