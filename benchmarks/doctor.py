@@ -19,91 +19,37 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import hashlib
 import json
 import math
 import re
 import shutil
 import sys
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import mean, stdev
+
+from doctor_cases import SETTINGS, Case, cases, frozen_keys  # also finds the package
+from doctor_tables import (
+    confusion,
+    confusion_table,
+    fault_table,
+    named,
+    of,
+    shares,
+    tell,
+    telltale_table,
+)
+from transformers.utils import logging
+
+from rlhf_tutorial import models, plotting_doctor, presets, stages
+from rlhf_tutorial.doctor import HEALTHY
+from rlhf_tutorial.plotting_parts import png_bytes
+from rlhf_tutorial.ppo_faults import FAULTS, Job
+from rlhf_tutorial.reporting import replace_section
+from rlhf_tutorial.tokenizer import load_tokenizer
+from rlhf_tutorial.village import gold, prompts
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from transformers.utils import logging  # noqa: E402
-
-from rlhf_tutorial import models, plotting_doctor, presets, stages  # noqa: E402
-from rlhf_tutorial.doctor import HEALTHY, diagnose  # noqa: E402
-from rlhf_tutorial.plotting_parts import png_bytes  # noqa: E402
-from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
-from rlhf_tutorial.ppo_faults import FAULTS, Job  # noqa: E402
-from rlhf_tutorial.reporting import markdown_table, replace_section  # noqa: E402
-from rlhf_tutorial.tokenizer import load_tokenizer  # noqa: E402
-from rlhf_tutorial.village import gold, prompts  # noqa: E402
-
-SETTINGS = PPOSettings(steps=12, batch_size=64, max_new_tokens=56, kl_coefficient=0.1)
-# For each fault: the severity of wave 0, then two that the rules were not written on.
-SEVERITIES = {
-    "top-k": (20, 5, 50),
-    "top-k, recomputed": (20, 5, 50),
-    "minimum length": (12, 8, 20),
-    "minimum length, recomputed": (12, 8, 20),
-    "dropout left on": (0.1, 0.05, 0.2),
-    "padding on the right": (1, 1, 1),
-    "positions count padding": (1, 1, 1),
-    "padding counted": (100, 4, 1),
-    "end token not counted": (1, 1, 1),
-    "end token never sampled": (1000, 1000, 1000),
-    "another chat template": (0, 1, 2),
-    "reward on the wrong token": (0.0, 0.5, 0.25),
-    "advantages not whitened": (1, 1, 1),
-    "value head": (10, 3, 30),
-    "learning rate": (10, 5, 20),
-    "KL coefficient 0": (0, 0, 0),
-    "KL sign": (0.1, 0.3, 0.05),
-    "stale log-probabilities": (1, 3, 1000),
-    "moving reference": (1.0, 0.5, 0.2),
-}
-HEALTHY_SEEDS = range(10, 20)  # of the frozen rules' healthy runs, for each size of model
-SIZES = ("2m", "1m")
-LATE = 4  # steps at the end of a run whose means are shown
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run: what is wrong, how much of it, the size of the model, the seed of PPO."""
-
-    fault: str
-    severity: float
-    size: str
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """What a finished run must have been run with to be kept."""
-        text = json.dumps([asdict(self), asdict(SETTINGS)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def cases(wave: int) -> list[Case]:
-    """Wave 0 is for writing rules, 1 to 3 for the frozen ones."""
-    if wave == 0:
-        return [
-            Case(name, severity, "2m", seed)
-            for seed in (0, 1)
-            for name, severity in [(HEALTHY, 0), *((n, SEVERITIES[n][0]) for n in FAULTS)]
-        ]
-    which, size, seed = {1: (1, "2m", 10), 2: (0, "1m", 12), 3: (2, "2m", 11)}[wave]
-    healthy = {1: ("2m", HEALTHY_SEEDS[:5]), 2: ("1m", HEALTHY_SEEDS[:5])}.get(wave)
-    made = [Case(HEALTHY, 0, healthy[0], s) for s in healthy[1]] if healthy else []
-    made += [Case(name, SEVERITIES[name][which], size, seed) for name in FAULTS]
-    if wave == 3:
-        made += [Case(HEALTHY, 0, size, s) for s in HEALTHY_SEEDS[5:] for size in SIZES]
-    return made
 
 
 def build_models(folder: Path, size: str) -> None:
@@ -159,151 +105,14 @@ def rounded(history: list[dict]) -> list[dict]:
     ]
 
 
-# ---- what came out ----
-
-
-def late(row: dict, key: str) -> float:
-    """Mean of a quantity over the last steps of a run."""
-    values = [step[key] for step in row["history"] if key in step]
-    return mean(values[-LATE:]) if values else math.nan
-
-
-def named(row: dict) -> str:
-    """The cause that the doctor names first, from what trainers log."""
-    return diagnose([{k: v for k, v in step.items() if k != "gold"} for step in row["history"]])[
-        0
-    ].cause
-
-
-def right(row: dict) -> bool:
-    return named(row) == (HEALTHY if row["fault"] == HEALTHY else FAULTS[row["fault"]].cause)
-
-
-def harm(rows: list[dict], healthy: list[dict]) -> str:
-    """What a fault did to gold and KL at the end of its runs, beside healthy runs of the seeds."""
-
-    def band(key):
-        values = [late(row, key) for row in healthy]
-        return mean(values), 2 * (stdev(values) if len(values) > 1 else 0.0)
-
-    (usual_gold, gold_width), (usual_kl, kl_width) = band("gold"), band("objective/kl")
-    told = []
-    if mean(late(row, "gold") for row in rows) < usual_gold - gold_width:
-        told.append("gold lower")
-    kl = mean(late(row, "objective/kl") for row in rows)
-    if kl > max(usual_kl + kl_width, 1.5 * usual_kl):
-        told.append("KL higher")
-    return ", ".join(told) or "harmless here"
-
-
-def fault_table(rows: list[dict]) -> str:
-    """One line a fault: the wrong line, what it does, the tell-tale quantity, the fix."""
-    healthy = [row for row in rows if row["fault"] == HEALTHY and row["size"] == "2m"]
-    lines = [["(healthy)", "", *numbers(healthy, None), "", ""]]
-    for name, fault in FAULTS.items():
-        found = [
-            row
-            for row in rows
-            if row["fault"] == name
-            and row["size"] == "2m"
-            and row["severity"] == SEVERITIES[name][0]
-        ]
-        if found:
-            what = f"{fault.line} ({SEVERITIES[name][0]:g})" if severe(name) else fault.line
-            outcome = harm(found, healthy)
-            lines.append([name, what, *numbers(found, fault), outcome, fault.fix])
-    header = ["fault", "the wrong line", "score", "gold", "KL", "what it did", "the fix"]
-    return markdown_table(header, lines)
-
-
-def severe(name: str) -> bool:
-    """Whether a fault has severities."""
-    return len(set(SEVERITIES[name])) > 1
-
-
-def numbers(rows: list[dict], fault) -> list[str]:
-    """Score, gold and KL at the end, means over runs."""
-    keys = ("objective/scores", "gold", "objective/kl")
-    return [f"{mean(late(row, key) for row in rows):.2f}" if rows else "–" for key in keys]
-
-
-def telltale_table(rows: list[dict]) -> str:
-    """One line a fault: its tell-tale quantity, in healthy runs and with the fault, by step."""
-    lines = []
-    for name, fault in FAULTS.items():
-        found, healthy = of(rows, name), of(rows, HEALTHY)
-        if found and healthy:
-            cells = [
-                f"{tell(r, fault.tell)[0]:.3g} … {tell(r, fault.tell)[-1]:.3g}"
-                for r in (healthy[0], found[0])
-            ]
-            lines.append([name, f"`{fault.tell}`", *cells, fault.cause])
-    header = ["fault", "tell-tale quantity", "healthy, first … last step", "with the fault"]
-    return markdown_table([*header, "cause named by `diagnose`"], lines)
-
-
-def of(rows: list[dict], fault: str) -> list[dict]:
-    """The runs of wave 0 with a fault, by seed."""
-    wanted = {case.key for case in cases(0) if case.fault == fault}
-    return sorted((row for row in rows if row["key"] in wanted), key=lambda row: row["seed"])
-
-
-def tell(row: dict, quantity: str) -> list[float]:
-    """A tell-tale quantity by steps; "surprise" is how surprising tokens are, over the entropy."""
-    if quantity != "surprise":
-        return [step.get(quantity, math.nan) for step in row["history"]]
-    return [
-        step["objective/entropy"] / step["val/reply_length"] / step["policy/entropy_avg"]
-        for step in row["history"]
-    ]
-
-
-def confusion(rows: list[dict]) -> dict[str, Counter]:
-    """For each fault, how often which cause was named first."""
-    counts = {name: Counter() for name in (HEALTHY, *FAULTS)}
-    for row in rows:
-        counts[row["fault"]][named(row)] += 1
-    return {name: count for name, count in counts.items() if count}
-
-
-def confusion_table(rows: list[dict]) -> str:
-    lines = []
-    for name, count in confusion(rows).items():
-        wanted = HEALTHY if name == HEALTHY else FAULTS[name].cause
-        others = ", ".join(f"{c} ({n})" for c, n in count.most_common() if c != wanted)
-        total = sum(count.values())
-        lines.append([name, wanted, f"{count[wanted]} of {total}", others or "–"])
-    return markdown_table(["what was wrong", "cause to name", "named first", "instead"], lines)
-
-
-def shares(rows: list[dict]) -> str:
-    """Right first with faults, and healthy of the healthy, by kind of run."""
-    lines = []
-    for title, chosen in (
-        ("all", rows),
-        ("2 M weights", [row for row in rows if row["size"] == "2m"]),
-        ("1 M weights", [row for row in rows if row["size"] == "1m"]),
-    ):
-        spoilt = [right(row) for row in chosen if row["fault"] != HEALTHY]
-        healthy = [right(row) for row in chosen if row["fault"] == HEALTHY]
-        cells = [
-            f"{sum(kind)} of {len(kind)} ({mean(kind):.0%})" if kind else "–"
-            for kind in (spoilt, healthy)
-        ]
-        lines.append([title, *cells])
-    header = ["runs that no rule was written on", "right cause first", "healthy called healthy"]
-    return markdown_table(header, lines)
-
-
 def write(rows: list[dict]) -> None:
     """The tables between their marks in docs/ppo.md, and two figures."""
-    frozen = [row for row in rows if row["key"] in {c.key for w in (1, 2, 3) for c in cases(w)}]
-    planned = sum(len(cases(wave)) for wave in (1, 2, 3))
+    frozen = [row for row in rows if row["key"] in frozen_keys()]
     page = ROOT / "docs" / "ppo.md"
     text = page.read_text(encoding="utf-8")
     text = replace_section(text, "faults", fault_table(rows))
     text = replace_section(text, "telltales", telltale_table(rows))
-    note = f"{len(frozen)} of {planned} planned runs, {SETTINGS.steps} steps of "
+    note = f"{len(frozen)} of {len(frozen_keys())} planned runs, {SETTINGS.steps} steps of "
     note += f"{SETTINGS.batch_size} replies each."
     told = [shares(frozen), confusion_table(frozen), note]
     text = replace_section(text, "confusion", "\n\n".join(told))
@@ -358,7 +167,7 @@ def main() -> int:
             file.write(json.dumps(rows[-1]) + "\n")
         what = f"{case.fault} {case.severity:g}, {case.size}, seed {case.seed}"
         print(f"[doctor] {what}: {named(rows[-1])} ({rows[-1]['seconds']:.0f} s)", flush=True)
-    frozen = [row for row in rows if row["key"] in {c.key for w in (1, 2, 3) for c in cases(w)}]
+    frozen = [row for row in rows if row["key"] in frozen_keys()]
     print(f"{fault_table(rows)}\n\n{confusion_table(frozen)}\n\n{shares(frozen)}")
     if not options.print_only:
         write(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlhf_tutorial.doctor import UNKNOWN, describe, diagnose
+from rlhf_tutorial.doctor import NO_HISTORY, UNKNOWN, describe, diagnose
 from rlhf_tutorial.json_records import read_records
 
 
@@ -22,7 +22,7 @@ def main(path: Path) -> int:
     files = history_files(path)
     for file in files:
         findings = diagnose([row for _, row in read_records(file)])
-        if findings[0].cause == UNKNOWN:
+        if findings[0].cause in (NO_HISTORY, UNKNOWN):
             raise ValueError(f"{file}: {findings[0].evidence}; {findings[0].check}")
         if len(files) > 1:
             print(f"{file.parent.name}:")

@@ -69,7 +69,10 @@ def diagnose(history: Sequence[Mapping]) -> list[Finding]:
     if not any(rule(log) for rule in FIRST_RULES[:3]):
         findings += [finding for rule in OTHER_RULES if (finding := rule(log))]
     if findings:  # two rules may tell of one cause: the first one speaks
-        return list({finding.cause: finding for finding in reversed(findings)}.values())[::-1]
+        kept: dict[str, Finding] = {}
+        for finding in findings:
+            kept.setdefault(finding.cause, finding)
+        return list(kept.values())
     rules, rows = len(FIRST_RULES + OTHER_RULES), f"{len(history)} row{'s' * (len(history) != 1)}"
     evidence = f"none of {rules} rules found anything in {rows}"
     return [Finding(HEALTHY, evidence, "read some replies all the same")]

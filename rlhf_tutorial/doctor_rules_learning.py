@@ -110,11 +110,11 @@ def paid_for_kl(log: Log) -> Finding | None:
     """KL rises ever faster, and what is maximised, score less beta times KL, falls."""
     kl, reward = log.column("objective/kl"), log.column("objective/rlhf_reward")
     third = len(kl) // 3
-    if third < 2 or len(reward) != len(kl):
+    if third < 3 or len(reward) != len(kl):
         return None
     middle, late = mean(kl[third:-third]), mean(kl[-third:])
     fell = mean(reward[third:-third]) - mean(reward[-third:])
-    if late < 1.6 * middle or late < 1 or fell <= 0:
+    if late < max(1.5, 1.8 * middle) or fell <= 0:
         return None
     return Finding(
         "KL sign",

@@ -142,10 +142,11 @@ def test_a_mean_kl_below_zero_is_found_and_noise_around_zero_is_not():
 
 
 def test_kl_that_grows_while_the_objective_grows_is_no_wrong_sign():
-    rising = [0.1 * step for step in range(12)]
-    scores = [0.3 * step / 12 + 0.2 * (step % 2) for step in range(12)]
-    found = diagnose(history(objective_kl=rising, objective_scores=scores))
-    assert "KL sign" not in [finding.cause for finding in found]
+    rising = [0.05 * 1.5**step for step in range(12)]
+    found = diagnose(history(objective_kl=rising, objective_scores=[0.1 * s for s in range(12)]))
+    assert [finding.cause for finding in found] == [HEALTHY]
+    found = diagnose(history(objective_kl=rising, objective_scores=[0.01 * s for s in range(12)]))
+    assert [finding.cause for finding in found] == ["KL sign"]
 
 
 def test_where_the_ratio_does_not_start_at_one_nothing_is_read_from_what_follows():
@@ -231,10 +232,13 @@ def test_the_command_says_what_is_wrong_with_its_input(tmp_path, capsys):
     assert "line 2" in fails_in_one_line(capsys, "diagnose", damaged)
     damaged.write_text("")
     assert "empty" in fails_in_one_line(capsys, "diagnose", damaged)
+    damaged.write_text("[]")
+    assert "no row" in fails_in_one_line(capsys, "diagnose", damaged)
     damaged.write_text('{"loss": 1.0}\n')
     assert "no row has" in fails_in_one_line(capsys, "diagnose", damaged)
 
 
+@pytest.mark.medium
 def test_the_command_finds_the_history_of_a_run(tiny_run, capsys):
     assert cli.main(["diagnose", str(tiny_run.folder)]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 4  # two rounds, each with its name
