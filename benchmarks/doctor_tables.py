@@ -12,6 +12,7 @@ from rlhf_tutorial.doctor import HEALTHY, diagnose
 from rlhf_tutorial.ppo_faults import FAULTS
 from rlhf_tutorial.reporting import markdown_table
 
+ENOUGH = 4  # healthy runs, at least, before a difference from them means anything
 LATE = 4  # steps at the end of a run whose means are shown
 
 
@@ -35,9 +36,12 @@ def right(row: dict) -> bool:
 def harm(rows: list[dict], healthy: list[dict]) -> str:
     """What a fault did to gold and KL at the end of its runs, beside healthy runs of the seeds."""
 
+    if len(healthy) < ENOUGH:
+        return f"{len(healthy)} healthy runs to compare with are too few"
+
     def band(key):
         values = [late(row, key) for row in healthy]
-        return mean(values), 2 * (stdev(values) if len(values) > 1 else 0.0)
+        return mean(values), 2 * stdev(values)
 
     (usual_gold, gold_width), (usual_kl, kl_width) = band("gold"), band("objective/kl")
     told = []

@@ -57,13 +57,17 @@ def not_whitened(log: Log) -> Finding | None:
     """With advantages of mean 0 and variance 1 the loss is bounded by how far the ratio moved.
 
     |E[A·ratio]| = |E[A·(ratio - 1)]| ≤ √E[(ratio - 1)²], nearly √(2·approxkl); Cauchy and Schwarz.
+    Minibatches of unequal numbers of tokens add noise, about one over the root of all tokens.
     """
     beyond = []
     for row in log.rows:
         loss, moved = row.get("loss/policy_avg"), row.get("policy/approxkl_avg")
         if loss is not None and moved is not None and math.isfinite(loss + moved):
-            beyond.append(abs(loss) - math.sqrt(2 * max(0.0, moved)))
-    if not beyond or sum(value > 0.02 for value in beyond) * 3 < len(beyond):
+            step, length = row.get("step", 0.0), row.get("val/reply_length", 16.0)
+            batch = row["episode"] / step if step and "episode" in row else 64.0
+            noise = 1 / math.sqrt(max(1.0, batch * length))
+            beyond.append(abs(loss) - math.sqrt(2 * max(0.0, moved)) - noise)
+    if not beyond or sum(value > 0 for value in beyond) * 3 < len(beyond):
         return None
     worst = max(range(len(beyond)), key=beyond.__getitem__)
     return Finding(

@@ -149,6 +149,14 @@ def test_kl_that_grows_while_the_objective_grows_is_no_wrong_sign():
     assert [finding.cause for finding in found] == ["KL sign"]
 
 
+def test_few_tokens_excuse_a_loss_that_many_do_not():
+    losses = [0.07] * 12
+    rows = history(loss_policy_avg=losses, policy_approxkl_avg=[1e-4] * 12)
+    assert diagnose(rows)[0].cause == "advantages not whitened"
+    few = [{**row, "episode": 4 * row["step"]} for row in rows]
+    assert "advantages not whitened" not in [finding.cause for finding in diagnose(few)]
+
+
 def test_where_the_ratio_does_not_start_at_one_nothing_is_read_from_what_follows():
     causes = [f.cause for f in diagnose(history(**CASES["dropout"], loss_policy_avg=[-0.2] * 12))]
     assert causes == ["dropout"]
