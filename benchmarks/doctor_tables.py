@@ -90,13 +90,15 @@ def telltale_table(rows: list[dict]) -> str:
     for name, fault in FAULTS.items():
         found, healthy = of(rows, name), of(rows, HEALTHY)
         if found and healthy:
-            cells = [
-                f"{tell(r, fault.tell)[0]:.3g} … {tell(r, fault.tell)[-1]:.3g}"
-                for r in (healthy[0], found[0])
-            ]
+            cells = [spread(tell(row, fault.tell)) for row in (healthy[0], found[0])]
             lines.append([name, f"`{fault.tell}`", *cells, fault.cause])
-    header = ["fault", "tell-tale quantity", "healthy, first … last step", "with the fault"]
+    header = ["fault", "tell-tale quantity", "healthy, lowest … highest step", "with the fault"]
     return markdown_table([*header, "cause named by `diagnose`"], lines)
+
+
+def spread(values: list[float]) -> str:
+    """The lowest and the highest of some numbers."""
+    return " … ".join(f"{round(value, 4) + 0.0:.4g}" for value in (min(values), max(values)))
 
 
 def of(rows: list[dict], fault: str) -> list[dict]:
