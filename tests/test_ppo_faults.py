@@ -95,3 +95,13 @@ def test_a_run_that_breaks_off_leaves_its_history():
         ppo.PPOSettings(steps=9, batch_size=24, max_new_tokens=4, entropy_floor=50.0),
     )
     assert len(job.run(seed=0)) == 3  # entropy is below that floor three times in a row
+
+
+def test_a_run_that_ends_badly_says_the_likeliest_cause():
+    rows = [{"step": 1, "objective/kl": 0.0, "objective/kl_coef": 0.0}]
+    error = ppo.PPOError("step 2: the policy has collapsed", rows)
+    assert str(error).startswith("step 2: the policy has collapsed; likely cause: no KL")
+    assert "\n" not in str(error) and error.history == rows
+    healthy = [{**rows[0], "objective/kl_coef": 0.1}]
+    assert str(ppo.PPOError("step 2: stopped", healthy)) == "step 2: stopped"
+    assert str(ppo.PPOError("step 1: stopped")) == "step 1: stopped"
