@@ -56,7 +56,7 @@ CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
 def build_models(folder: Path, size: str) -> None:
     """SFT and reward model of a size: the quick preset's, or those of a smaller, worse one."""
     home = folder / "models" / size
-    if (home / "reward_model").is_dir():
+    if home.is_dir():
         return
     name = "quick"
     if size != "2m":
@@ -66,8 +66,11 @@ def build_models(folder: Path, size: str) -> None:
             quick, size=size, demonstrations=3000, reviews=2000, pretraining=pretraining
         )
     request = stages.Request(name, 0, ROOT / "runs" / f"{name}-0" / "artefacts")
+    partial = home.with_name(f".{size}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     for stage in ("sft", "reward_model"):
-        shutil.copytree(stages.build(request, stage).path, home / stage, dirs_exist_ok=True)
+        shutil.copytree(stages.build(request, stage).path, partial / stage)
+    partial.rename(home)
 
 
 def gold_mean(step, policy, rollout, row) -> None:

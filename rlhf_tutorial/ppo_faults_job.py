@@ -42,5 +42,7 @@ class Job:
 def other_settings(job: Job, **changes) -> Iterator[None]:
     """Other settings of PPO for a while."""
     plain, job.settings = job.settings, replace(job.settings, **changes)
-    yield
-    job.settings = plain
+    try:
+        yield
+    finally:
+        job.settings = plain
