@@ -81,6 +81,7 @@ verify: $(STAMP)
 	  RLHF_TUTORIAL_HOME="$(CURDIR)/runs/seeds" RLHF_TUTORIAL_SEED=$$seed $(BIN)/python \
 	  benchmarks/notebooks.py --into runs/seeds/notebooks-$$seed || exit 1; done)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
+	$(call timed,what goes wrong,$(BIN)/python benchmarks/doctor.py)
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)
