@@ -83,6 +83,7 @@ verify: $(STAMP)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
 	$(call timed,speeds,for part in sampling pretraining finetuning; do \
 	  $(BIN)/python benchmarks/speed_$$part.py --run runs/seeds/quick-10 || exit 1; done)
+	$(call timed,what goes wrong,$(BIN)/python benchmarks/doctor.py)
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)

@@ -1,4 +1,4 @@
-"""The command line, ``python -m rlhf_tutorial``: run, report, chat, rank, preferences, bench.
+"""The command line, ``python -m rlhf_tutorial``; `--help` lists the commands.
 
 Bad input ends with one line on standard error and exit code 2, never with a traceback.
 """
@@ -85,6 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--run", type=Path, help="folder of a finished run, whose SFT model to use")
     bench.add_argument("--turns", type=int, default=3, help="times that each side is measured")
 
+    doctor = commands.add_parser("diagnose", help="what went wrong in a run of PPO")
+    doctor.add_argument("path", type=Path, help="a run's folder, or JSON Lines of logged rows")
+
     preferences = commands.add_parser("preferences", help="look at rankings, pool, export them")
     _add_preferences(preferences.add_subparsers(dest="action", required=True))
     return parser
@@ -122,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "rank": _rank,
             "preferences": _preferences,
             "bench": _bench,
+            "diagnose": _diagnose,
         }
         return commands[options.command](options)
     except KeyboardInterrupt:
@@ -236,3 +240,9 @@ def _bench(options: argparse.Namespace) -> int:
     from rlhf_tutorial import cli_bench
 
     return cli_bench.main(options)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from rlhf_tutorial import cli_diagnose
+
+    return cli_diagnose.main(options.path)

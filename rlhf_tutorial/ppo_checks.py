@@ -11,16 +11,21 @@ from collections.abc import Sequence
 import torch
 
 from rlhf_tutorial.batching import check_length
+from rlhf_tutorial.doctor import in_one_line
 from rlhf_tutorial.tokenizer import encode_prompts
 
 FEW_PROMPTS = 8  # with fewer different prompts, one reply to all of them may be chance, or right
 
 
 class PPOError(ValueError):
-    """Training went wrong; says what to change. `history` holds the rows up to then."""
+    """Training went wrong; says what to change, and what `doctor` reads from the rows up to then.
+
+    `history` holds these rows.
+    """
 
     def __init__(self, message: str, history: Sequence[dict] = ()):
-        super().__init__(message)
+        likely = in_one_line(history)
+        super().__init__(f"{message}; {likely}" if likely else message)
         self.history = list(history)
 
 

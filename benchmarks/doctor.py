@@ -1,0 +1,184 @@
+"""Make PPO go wrong in nineteen ways, and see whether the doctor knows what was wrong.
+
+    python benchmarks/doctor.py                     all runs, then tables and figures (40 minutes)
+    python benchmarks/doctor.py --seconds 300       start no run after that; call it again
+    python benchmarks/doctor.py --waves 0 --seconds 0   no run: tables of what is there
+
+Every fault of `rlhf_tutorial/ppo_faults.py` is put into short runs (12 steps of 64 replies) that
+start from the quick preset's SFT and reward model of seed 0. The rules of `doctor.py` were written
+while looking at wave 0 (seed 0, one severity). Then they were frozen and asked about waves
+1 to 3: other seeds, other severities, and a smaller and worse model whose stages are built here.
+`diagnose` never sees the gold reward, which is only shown here.
+
+Histories are kept in `--out`; what was run with the same settings is not run again. A change of
+`ppo.py` does not make them stale by itself: use another `--out` to run all anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import json
+import math
+import re
+import shutil
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from doctor_cases import SETTINGS, Case, cases, frozen_keys  # also finds the package
+from doctor_tables import (
+    confusion,
+    confusion_table,
+    fault_table,
+    named,
+    of,
+    shares,
+    tell,
+    telltale_table,
+)
+from transformers.utils import logging
+
+from rlhf_tutorial import models, plotting_doctor, presets, stages
+from rlhf_tutorial.doctor import HEALTHY
+from rlhf_tutorial.plotting_parts import png_bytes
+from rlhf_tutorial.ppo_faults import FAULTS, Job
+from rlhf_tutorial.reporting import replace_section
+from rlhf_tutorial.tokenizer import load_tokenizer
+from rlhf_tutorial.village import gold, prompts
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
+
+
+def build_models(folder: Path, size: str) -> None:
+    """SFT and reward model of a size: the quick preset's, or those of a smaller, worse one."""
+    home = folder / "models" / size
+    if home.is_dir():
+        return
+    name = "quick"
+    if size != "2m":
+        name, quick = f"doctor-{size}", presets.get_preset("quick")
+        pretraining = replace(quick.pretraining, steps=400, probe_every=400)
+        presets.PRESETS[name] = replace(
+            quick, size=size, demonstrations=3000, reviews=2000, pretraining=pretraining
+        )
+    request = stages.Request(name, 0, ROOT / "runs" / f"{name}-0" / "artefacts")
+    partial = home.with_name(f".{size}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for stage in ("sft", "reward_model"):
+        shutil.copytree(stages.build(request, stage).path, partial / stage)
+    partial.rename(home)
+
+
+def gold_mean(step, policy, rollout, row) -> None:
+    """Adds the gold score, for the table only."""
+    pairs = zip(rollout.prompts, rollout.texts, strict=True)
+    scores = [gold.judge(prompt, reply).gold for prompt, reply in pairs]
+    row["gold"] = sum(scores) / len(scores)
+
+
+def run(case: Case, folder: Path) -> dict:
+    """One history with its case."""
+    home = folder / "models" / case.size
+    tokenizer = load_tokenizer(home / "sft")
+    sft = models.load_language_model(home / "sft", tokenizer)
+    reward_model = models.load_reward_model(home / "reward_model", tokenizer)
+    asked = prompts.draw_prompts(
+        3000, split="train", seed=5000 * (case.seed + 1), families=prompts.BY_KIND, held_out=False
+    )
+    texts = [prompt.text for prompt in asked]
+    job = Job(sft, copy.deepcopy(sft), tokenizer, texts, reward_model, SETTINGS)
+    spoiled = contextlib.nullcontext()
+    if case.fault != HEALTHY:
+        spoiled = FAULTS[case.fault].spoil(job, case.severity)
+    start = time.perf_counter()
+    with spoiled:
+        history = job.run(case.seed, [gold_mean])
+    seconds = round(time.perf_counter() - start, 1)
+    return {**asdict(case), "key": case.key, "seconds": seconds, "history": rounded(history)}
+
+
+def rounded(history: list[dict]) -> list[dict]:
+    """Five digits a number: what the rules need, in half the space."""
+    return [
+        {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()}
+        for row in history
+    ]
+
+
+def write(rows: list[dict]) -> None:
+    """The tables between their marks in docs/ppo.md, and two figures."""
+    frozen = [row for row in rows if row["key"] in frozen_keys()]
+    page = ROOT / "docs" / "ppo.md"
+    text = page.read_text(encoding="utf-8")
+    text = replace_section(text, "faults", fault_table(rows))
+    text = replace_section(text, "telltales", telltale_table(rows))
+    note = f"{len(frozen)} of {len(frozen_keys())} planned runs, {SETTINGS.steps} steps of "
+    note += f"{SETTINGS.batch_size} replies each."
+    told = [note]
+    if frozen:
+        told = [shares(frozen), confusion_table(frozen), note, CONFUSION_FIGURE]
+    text = replace_section(text, "confusion", "\n\n".join(told))
+    page.write_text(text, encoding="utf-8")
+    healthy = of(rows, HEALTHY)
+    panels = [
+        (
+            name,
+            fault.tell,
+            [tell(r, fault.tell) for r in of(rows, name)],
+            [tell(r, fault.tell) for r in healthy],
+        )
+        for name, fault in FAULTS.items()
+        if of(rows, name)
+    ]
+    figures = ROOT / "docs" / "figures"
+    picture = png_bytes(plotting_doctor.beside_healthy(panels), dpi=80, optimize=True)
+    (figures / "faults.png").write_bytes(picture)
+    counts = confusion(frozen)
+    causes = list(dict.fromkeys([HEALTHY, *(fault.cause for fault in FAULTS.values())]))
+    causes += sorted({cause for count in counts.values() for cause in count} - set(causes))
+    if counts:
+        picture = png_bytes(plotting_doctor.confusion(counts, causes), dpi=80, optimize=True)
+        (figures / "confusion.png").write_bytes(picture)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "doctor")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start no run after")
+    parser.add_argument("--waves", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--only", default="", help="faults whose names match this expression")
+    parser.add_argument("--print-only", action="store_true", help="leave docs/ alone")
+    options = parser.parse_args()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    path = options.out / "histories.jsonl"
+    rows = []
+    if path.exists():
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    done = {row["key"] for row in rows}
+    start = time.perf_counter()
+    for case in [case for wave in options.waves for case in cases(wave)]:
+        if case.key in done or not re.search(options.only, case.fault):
+            continue
+        if time.perf_counter() - start > options.seconds:
+            break
+        build_models(options.out, case.size)
+        rows.append(run(case, options.out))
+        options.out.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        what = f"{case.fault} {case.severity:g}, {case.size}, seed {case.seed}"
+        print(f"[doctor] {what}: {named(rows[-1])} ({rows[-1]['seconds']:.0f} s)", flush=True)
+    frozen = [row for row in rows if row["key"] in frozen_keys()]
+    print(f"{fault_table(rows)}\n\n{confusion_table(frozen)}\n\n{shares(frozen)}")
+    if not options.print_only:
+        write(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

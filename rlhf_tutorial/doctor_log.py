@@ -1,0 +1,72 @@
+"""What the doctor reads and what it says: a history by columns, and a finding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import mean, stdev
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A likely cause, the numbers that speak for it, and what to look at or change."""
+
+    cause: str
+    evidence: str
+    check: str
+
+
+class Log:
+    """A history by columns. Values that are not finite numbers are left out."""
+
+    def __init__(self, history: Sequence[Mapping]):
+        self.rows = [
+            {str(name): float(value) for name, value in row.items() if is_number(value)}
+            for row in history
+        ]
+        known = ("objective/", "policy/", "val/", "loss/")
+        self.names = {name for row in self.rows for name in row if name.startswith(known)}
+
+    def column(self, name: str) -> list[float]:
+        """The numbers of one quantity in order of steps."""
+        return [row[name] for row in self.rows if name in row and math.isfinite(row[name])]
+
+    def start(self, name: str) -> float | None:
+        """A quantity in the first row."""
+        value = self.rows[0].get(name, math.nan)
+        return value if math.isfinite(value) else None
+
+    def end(self, name: str) -> float | None:
+        """Mean of a quantity over the last third of its rows, the noise of one row being large."""
+        values = self.column(name)
+        return mean(values[-max(1, len(values) // 3) :]) if values else None
+
+    @cached_property
+    def surprises(self) -> list[float]:
+        """How much more surprising the sampled tokens were than the policy's entropy says.
+
+        A step's share of the entropy: about 0 if tokens are drawn from the policy itself, because
+        the mean of -log p over tokens drawn from p is the entropy of p. Only steps that moved the
+        policy little, as the entropy is measured while it learns.
+        """
+        shares = []
+        for row in self.rows:
+            spoken, length = row.get("objective/entropy"), row.get("val/reply_length")
+            entropy, moved = row.get("policy/entropy_avg"), row.get("policy/approxkl_avg", 0.0)
+            if spoken is not None and length and entropy and moved < 0.1:
+                shares.append(spoken / length / entropy - 1)
+        return [share for share in shares if math.isfinite(share)]
+
+
+def is_number(value) -> bool:
+    """Whether this is a number, be it infinite or NaN, and not a truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of noisy values and its standard error, infinite for fewer than three."""
+    if len(values) < 3:
+        return (mean(values) if values else 0.0), math.inf
+    return mean(values), stdev(values) / math.sqrt(len(values))

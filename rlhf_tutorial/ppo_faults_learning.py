@@ -1,0 +1,154 @@
+"""Faults in how PPO learns: the reward, the KL, the settings, the models.
+
+Each spoils a `Job` for as long as its context lasts; `ppo_faults.FAULTS` names them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from rlhf_tutorial import ppo
+from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.ppo_faults_job import Job, other_settings
+from rlhf_tutorial.replies import ReplyForward
+from rlhf_tutorial.reward import score_ids
+from rlhf_tutorial.tokenizer import encode_texts
+
+
+def _template(text: str, with_end: bool) -> Callable[[Job], Callable]:
+    def reward_of(job: Job):
+        def reward(rollout):
+            texts = [
+                text.format(prompt=prompt, reply=reply)
+                for prompt, reply in zip(rollout.prompts, rollout.texts, strict=True)
+            ]
+            end = [job.tokenizer.eos_token_id] * with_end
+            rows = [ids + end for ids in encode_texts(job.tokenizer, texts)]
+            return score_ids(job.reward_model, rows, job.tokenizer.pad_token_id)
+
+        return reward
+
+    return reward_of
+
+
+TEMPLATES = (
+    _template(" User: {prompt}\n Assistant: {reply}", with_end=False),
+    _template(" {prompt} {reply}", with_end=True),
+    _template("### Instruction: {prompt}\n\n### Response: {reply}", with_end=True),
+)
+
+
+@contextmanager
+def other_template(job: Job, which: float) -> Iterator[None]:
+    plain, job.reward = job.reward, TEMPLATES[int(which)](job)
+    yield
+    job.reward = plain
+
+
+@contextmanager
+def wrong_token(job: Job, place: float) -> Iterator[None]:
+    """The score goes to the token that stands at this share of the reply: 0 is the first."""
+    plain = ppo.per_token_rewards
+
+    def misplaced(scores, kl, beta, mask):
+        last = mask.sum(1, keepdim=True).long() - 1
+        rewards = plain(torch.zeros_like(scores), kl, beta, mask)
+        return rewards.scatter_add(1, (last * place).long(), scores.unsqueeze(1))
+
+    with patch.object(ppo, "per_token_rewards", misplaced):
+        yield
+
+
+@contextmanager
+def kl_sign(job: Job, beta: float) -> Iterator[None]:
+    """Each token is paid for moving away from the reference."""
+    plain = ppo.per_token_rewards
+    flipped = patch.object(
+        ppo, "per_token_rewards", lambda scores, kl, beta, mask: plain(scores, -kl, beta, mask)
+    )
+    with flipped, other_settings(job, kl_coefficient=beta):
+        yield
+
+
+def rate(job: Job, times: float):
+    return other_settings(job, learning_rate=times * job.settings.learning_rate)
+
+
+@contextmanager
+def value_head(job: Job, coefficient: float) -> Iterator[None]:
+    """A value head of random weights, whose loss outweighs the policy's."""
+    plain = job.policy
+    job.policy = PolicyWithValue(plain)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        nn.init.normal_(job.policy.value_head.weight, std=0.3)
+    with other_settings(job, value_coefficient=coefficient):
+        yield
+    job.policy = plain
+
+
+@contextmanager
+def _after_update(action: Callable[[], None]) -> Iterator[None]:
+    plain = ppo.update
+
+    def update(net, *rest, **options):
+        measures = plain(net, *rest, **options)
+        action()
+        return measures
+
+    with patch.object(ppo, "update", update):
+        yield
+
+
+@contextmanager
+def dropout(job: Job, share: float) -> Iterator[None]:
+    """The policy learns in training mode, with dropout, and samples without."""
+    plain = ppo.update
+    for module in job.policy.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+
+    def update(net, *rest, **options):
+        net.train()
+        measures = plain(net, *rest, **options)
+        net.eval()
+        return measures
+
+    with patch.object(ppo, "update", update):
+        yield
+
+
+@contextmanager
+def stale(job: Job, steps: float) -> Iterator[None]:
+    """Old log-probabilities are those of the policy as it was some steps ago."""
+    policies: list = []  # of the last steps, oldest first
+    plain = ppo.assess
+
+    def assess(net, reference_net, replies, rollout, scores, beta, settings):
+        policies.append(copy.deepcopy(net.policy))
+        del policies[: -int(steps) - 1]
+        options = (settings.temperature, settings.micro_batch_size)
+        rollout.logprobs = ReplyForward(policies[0]).all_logprobs(replies, *options)
+        return plain(net, reference_net, replies, rollout, scores, beta, settings)
+
+    with patch.object(ppo, "assess", assess):
+        yield
+
+
+@contextmanager
+def moving_reference(job: Job, share: float) -> Iterator[None]:
+    """After each step the reference goes this share of the way to the policy."""
+
+    @torch.no_grad()
+    def follow():
+        for mine, its in zip(job.reference.parameters(), job.policy.parameters(), strict=True):
+            mine.lerp_(its, share)
+
+    with _after_update(follow):
+        yield
