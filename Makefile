@@ -59,6 +59,9 @@ $(STAMP): requirements.txt pyproject.toml
 HEADLESS := RLHF_TUTORIAL_HEADLESS=1 RLHF_TUTORIAL_PRESET=$(PRESET) RLHF_TUTORIAL_SEED=$(SEED)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 --override-ini addopts=
 
+# Two processes with one thread each (tests/conftest.py) are faster than one with two.
+WORKERS := --numprocesses 2 --dist loadfile
+
 tutorial: $(STAMP)
 	$(call timed,all stages,$(BIN)/python -m rlhf_tutorial run \
 	  --preset $(PRESET) --seed $(SEED) --out $(OUT))
@@ -66,11 +69,11 @@ tutorial: $(STAMP)
 	@$(BIN)/python -m rlhf_tutorial report $(OUT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 	$(call timed,notebooks,$(HEADLESS) $(BIN)/python -m pytest $(NBVAL) notebooks)
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not medium"
+	$(BIN)/python -m pytest -m "not slow and not medium" $(WORKERS)
 
 verify: $(STAMP)
 	$(call timed,slow tests,$(BIN)/python -m pytest -m slow || test $$? -eq 5)

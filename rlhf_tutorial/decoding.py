@@ -17,6 +17,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+# Prompts that are read at a time: `sample` sorts them by length, so few of them need little padding.
+READ_TOGETHER = 16
+
 
 def positions(mask: torch.Tensor) -> torch.Tensor:
     """Positions `(batch, time)` of tokens counted from the first real one; 0 on left padding."""
@@ -81,18 +84,29 @@ class FastDecoder:
         shape = (batch, self.heads, time + room, width // self.heads)
         self.keys = [self.head.new_empty(shape) for _ in self.trunk.h]
         self.values = [self.head.new_empty(shape) for _ in self.trunk.h]
-        self.length = 0
+        self.length = time
         self.next_position = mask.sum(-1)
         self.visible = None  # (batch, time + room), or None when nothing is padded
-        reading = None
         if not bool(mask.all()):
             self.visible = F.pad(mask.bool(), (0, room), value=True)
+        groups = [slice(start, start + READ_TOGETHER) for start in range(0, batch, READ_TOGETHER)]
+        return torch.cat([self._read_rows(rows, ids[rows], mask[rows]) for rows in groups])
+
+    def _read_rows(self, rows: slice, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Read some of the prompts, without the padding that stands left of all of them."""
+        first = ids.size(1) - int(mask.sum(-1).max())
+        for cache in (*self.keys, *self.values):
+            cache[rows, :, :first] = 0.0  # never seen, but what is there must be a number
+        ids, mask = ids[:, first:], mask[:, first:]
+        seen = None
+        if not bool(mask.all()):
+            time = ids.size(1)
             causal = torch.ones(time, time, dtype=torch.bool, device=ids.device).tril()
             # Padding sees itself: attention to nothing at all would be 0 / 0.
             itself = torch.eye(time, dtype=torch.bool, device=ids.device)
-            reading = (causal & mask.bool()[:, None, None, :]) | itself
+            seen = (causal & mask.bool()[:, None, None, :]) | itself
         hidden = self.trunk.wte(ids) + self.trunk.wpe(positions(mask))
-        return self._run(hidden, reading)
+        return self._run(hidden, seen, rows, first, first)
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read one more token a row; see `PlainDecoder.step`."""
@@ -101,7 +115,8 @@ class FastDecoder:
         seen = None
         if self.visible is not None:
             seen = self.visible[:, None, None, : self.length + 1]
-        return self._run(hidden[:, None], seen)
+        self.length += 1
+        return self._run(hidden[:, None], seen, slice(None), 0, self.length - 1)
 
     def repeat(self, times: int) -> None:
         """Make each row `times` rows; see `PlainDecoder.repeat`."""
@@ -120,31 +135,45 @@ class FastDecoder:
             if bool(self.visible.all()):
                 self.visible = None
 
-    def _run(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Run new hidden states `(batch, new, width)` through the layers, extending the cache."""
+    def _run(
+        self,
+        hidden: torch.Tensor,
+        mask: torch.Tensor | None,
+        rows: slice,
+        oldest: int,
+        start: int,
+    ) -> torch.Tensor:
+        """Run new hidden states `(rows, new, width)` through the layers, extending the cache.
+
+        They take the places from `start` in the cache of these rows, and see what is there from
+        `oldest`. Return the logits after the last of them.
+        """
         batch, new, width = hidden.shape
-        start, stop = self.length, self.length + new
+        stop = start + new
+        causal = mask is None and new > 1
         hidden = hidden.reshape(-1, width)
         for block, keys, values in zip(self.trunk.h, self.keys, self.values, strict=True):
             mixed = _linear(block.attn.c_attn, _norm(block.ln_1, hidden))
             mixed = mixed.view(batch, new, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             query = mixed[0]
-            keys[:, :, start:stop] = mixed[1]
-            values[:, :, start:stop] = mixed[2]
+            keys[rows, :, start:stop] = mixed[1]
+            values[rows, :, start:stop] = mixed[2]
+            if block is self.trunk.h[-1]:  # of the last layer only the last token is asked for
+                query, causal = query[:, :, -1:], False
+                mask = None if mask is None else mask[:, :, -1:]
+                hidden = hidden.view(batch, new, width)[:, -1]
             attended = F.scaled_dot_product_attention(
                 query,
-                keys[:, :, :stop],
-                values[:, :, :stop],
+                keys[rows, :, oldest:stop],
+                values[rows, :, oldest:stop],
                 attn_mask=mask,
-                is_causal=mask is None and new > 1,
+                is_causal=causal,
             )
             attended = attended.transpose(1, 2).reshape(-1, width)
             hidden = hidden + _linear(block.attn.c_proj, attended)
             inner = block.mlp.act(_linear(block.mlp.c_fc, _norm(block.ln_2, hidden)))
             hidden = hidden + _linear(block.mlp.c_proj, inner)
-        self.length = stop
-        last = _norm(self.trunk.ln_f, hidden.view(batch, new, width)[:, -1])
-        return F.linear(last, self.head)
+        return F.linear(_norm(self.trunk.ln_f, hidden), self.head)
 
 
 def decoder_for(model) -> FastDecoder | PlainDecoder:

@@ -221,9 +221,11 @@ def test_padding_changes_no_loss_and_no_gradient():
     for padding in ({}, {"extra_padding": 3}, {"extra_padding": 3, "pad_with": 5}):
         batch, _ = experience(net, **padding)
         results.append(loss_of_parts(other, batch, torch.arange(len(batch.scores)).split(50)))
-    for loss, gradient in results[1:]:
-        assert loss == results[0][0]
-        assert torch.equal(gradient, results[0][1])
+    (plain, wider, otherwise) = results
+    assert wider[0] == otherwise[0] and torch.equal(wider[1], otherwise[1])  # what stands there
+    # How much there is may change how a matrix product is cut, and with it the rounding.
+    assert abs(wider[0] - plain[0]) < 1e-7
+    torch.testing.assert_close(wider[1], plain[1], atol=1e-7, rtol=1e-5)
 
 
 def test_the_content_of_prompts_does_count():
