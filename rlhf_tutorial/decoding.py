@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-# Prompts that are read at a time: `sample` sorts them by length, so few of them need little padding.
+# Prompts that are read at a time: `sample` sorts them by length, so few of them need padding.
 READ_TOGETHER = 16
 
 
