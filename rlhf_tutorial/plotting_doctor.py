@@ -64,7 +64,8 @@ def confusion(counts: Mapping[str, Mapping[str, int]], named: Sequence[str]) -> 
     for y, row in enumerate(rows):
         for x, name in enumerate(named):
             if counts[row].get(name):
-                axes.text(x, y, counts[row][name], ha="center", va="center", fontsize=8, color=INK)
+                ink = "white" if shares[y][x] > 0.6 else INK  # dark cells need light numbers
+                axes.text(x, y, counts[row][name], ha="center", va="center", fontsize=8, color=ink)
     axes.set_xticks(range(len(named)), named, rotation=40, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.grid(visible=False)
