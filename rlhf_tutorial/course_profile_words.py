@@ -128,7 +128,7 @@ def _oneself(own: Agreement | None) -> str:
         return "You ranked no item twice, so how far you agree with yourself is not known."
     return (
         f"You agree with yourself on {_agreement(own)}, over {_count(own.items, 'item')} shown "
-        "twice. Nobody can predict your orders better than you repeat them."
+        "twice. That is a yardstick for any model of your taste, though no strict limit."
     )
 
 
