@@ -68,9 +68,10 @@ tutorial: $(STAMP)
 	$(call timed,notebooks,$(HEADLESS) $(BIN)/python benchmarks/notebooks.py --into $(OUT)/notebooks)
 	@$(BIN)/python -m rlhf_tutorial report $(OUT)
 
+# Notebooks come first: they build, with all threads, what a test of them looks at.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 	$(call timed,notebooks,$(HEADLESS) $(BIN)/python -m pytest $(NBVAL) notebooks)
+	$(call timed,tests,$(BIN)/python -m pytest -m "not slow" $(WORKERS))
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not medium" $(WORKERS)
