@@ -199,17 +199,24 @@ def test_a_full_disk_while_a_stage_is_saved_keeps_what_was_finished(capsys, tmp_
 def test_a_full_disk_leaves_the_report_before_it_whole(tiny_run, tmp_path, monkeypatch):
     text = (tiny_run.folder / "report.json").read_text(encoding="utf-8")
     (tmp_path / "report.json").write_text(text, encoding="utf-8")
-    real_write = Path.write_text
+    real_open = os.fdopen
 
-    def write_half(path, content, *arguments, **options):
-        real_write(path, content[: len(content) // 2], *arguments, **options)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def half_a_disk(*arguments, **options):
+        stream = real_open(*arguments, **options)
+        real_write = stream.write
 
-    monkeypatch.setattr(Path, "write_text", write_half)
+        def write(content):
+            real_write(content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        stream.write = write
+        return stream
+
+    monkeypatch.setattr(os, "fdopen", half_a_disk)
     with pytest.raises(OSError):
         reporting.write_report({**json.loads(text), "seed": 99}, tmp_path)
     assert (tmp_path / "report.json").read_text(encoding="utf-8") == text
-    assert not (tmp_path / "report.md").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
 # A real run
