@@ -22,6 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from kept_runs import finished_runs, keep
 
 from rlhf_tutorial import reporting
 from rlhf_tutorial.closed_form import (
@@ -74,14 +75,6 @@ def key(seed: int, beta: float) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def finished_runs(path: Path) -> dict[str, dict]:
-    """Runs in the file, by key."""
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row["key"]: row for row in rows}
-
-
 def table(runs: list[dict]) -> str:
     """One line a problem: how far from the optimum before training and after it, by beta."""
     found = {(row["problem"], row["beta"]): row for row in runs}
@@ -124,15 +117,13 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     done = finished_runs(arguments.out)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     runs = []
     for seed in arguments.problems:
         for beta in BETAS:
             row = done.get(key(seed, beta))
             if row is None and time.perf_counter() - start < arguments.seconds:
                 row = run(seed, beta)
-                with arguments.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                keep(arguments.out, row)
                 print(
                     f"[closed form] problem {seed}, beta {beta:g}: {row['before']:.3f} → "
                     f"{row['after']:.4f} ({row['seconds']:.0f} s)",

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import json
 import math
 import re
 import shutil
@@ -39,6 +38,7 @@ from doctor_tables import (
     tell,
     telltale_table,
 )
+from kept_runs import finished_runs, keep
 from transformers.utils import logging
 
 from rlhf_tutorial import models, plotting_doctor, presets, stages
@@ -46,8 +46,8 @@ from rlhf_tutorial.doctor import HEALTHY
 from rlhf_tutorial.plotting_parts import png_bytes
 from rlhf_tutorial.ppo_faults import FAULTS, Job
 from rlhf_tutorial.reporting import replace_section
+from rlhf_tutorial.stages_build import gold_mean, ppo_prompts
 from rlhf_tutorial.tokenizer import load_tokenizer
-from rlhf_tutorial.village import gold, prompts
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
@@ -73,11 +73,9 @@ def build_models(folder: Path, size: str) -> None:
     partial.rename(home)
 
 
-def gold_mean(step, policy, rollout, row) -> None:
+def add_gold(step, policy, rollout, row) -> None:
     """Adds the gold score, for the table only."""
-    pairs = zip(rollout.prompts, rollout.texts, strict=True)
-    scores = [gold.judge(prompt, reply).gold for prompt, reply in pairs]
-    row["gold"] = sum(scores) / len(scores)
+    row["gold"] = gold_mean(rollout)
 
 
 def run(case: Case, folder: Path) -> dict:
@@ -86,17 +84,14 @@ def run(case: Case, folder: Path) -> dict:
     tokenizer = load_tokenizer(home / "sft")
     sft = models.load_language_model(home / "sft", tokenizer)
     reward_model = models.load_reward_model(home / "reward_model", tokenizer)
-    asked = prompts.draw_prompts(
-        3000, split="train", seed=5000 * (case.seed + 1), families=prompts.BY_KIND, held_out=False
-    )
-    texts = [prompt.text for prompt in asked]
+    texts = ppo_prompts(3000, seed=case.seed, round=0)
     job = Job(sft, copy.deepcopy(sft), tokenizer, texts, reward_model, SETTINGS)
     spoiled = contextlib.nullcontext()
     if case.fault != HEALTHY:
         spoiled = FAULTS[case.fault].spoil(job, case.severity)
     start = time.perf_counter()
     with spoiled:
-        history = job.run(case.seed, [gold_mean])
+        history = job.run(case.seed, [add_gold])
     seconds = round(time.perf_counter() - start, 1)
     return {**asdict(case), "key": case.key, "seconds": seconds, "history": rounded(history)}
 
@@ -109,14 +104,16 @@ def rounded(history: list[dict]) -> list[dict]:
     ]
 
 
-def write(rows: list[dict]) -> None:
-    """The tables between their marks in docs/ppo.md, and two figures."""
-    frozen = [row for row in rows if row["key"] in frozen_keys()]
+def write(rows: list[dict], frozen: list[dict], planned: int) -> None:
+    """The tables between their marks in docs/ppo.md, and two figures.
+
+    `frozen` are the rows that no rule was written on, of `planned` ones.
+    """
     page = ROOT / "docs" / "ppo.md"
     text = page.read_text(encoding="utf-8")
     text = replace_section(text, "faults", fault_table(rows))
     text = replace_section(text, "telltales", telltale_table(rows))
-    note = f"{len(frozen)} of {len(frozen_keys())} planned runs, {SETTINGS.steps} steps of "
+    note = f"{len(frozen)} of {planned} planned runs, {SETTINGS.steps} steps of "
     note += f"{SETTINGS.batch_size} replies each."
     told = [note]
     if frozen:
@@ -156,10 +153,8 @@ def main() -> int:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     path = options.out / "histories.jsonl"
-    rows = []
-    if path.exists():
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    done = {row["key"] for row in rows}
+    done = finished_runs(path)
+    rows = list(done.values())
     start = time.perf_counter()
     for case in [case for wave in options.waves for case in cases(wave)]:
         if case.key in done or not re.search(options.only, case.fault):
@@ -168,15 +163,14 @@ def main() -> int:
             break
         build_models(options.out, case.size)
         rows.append(run(case, options.out))
-        options.out.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
+        keep(path, rows[-1])
         what = f"{case.fault} {case.severity:g}, {case.size}, seed {case.seed}"
         print(f"[doctor] {what}: {named(rows[-1])} ({rows[-1]['seconds']:.0f} s)", flush=True)
-    frozen = [row for row in rows if row["key"] in frozen_keys()]
+    planned = frozen_keys()
+    frozen = [row for row in rows if row["key"] in planned]
     print(f"{fault_table(rows)}\n\n{confusion_table(frozen)}\n\n{shares(frozen)}")
     if not options.print_only:
-        write(rows)
+        write(rows, frozen, len(planned))
     return 0
 
 

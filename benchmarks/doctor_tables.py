@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from doctor_cases import SEVERITIES, cases
 
 from rlhf_tutorial.doctor import HEALTHY, diagnose
+from rlhf_tutorial.doctor_log import surprise
 from rlhf_tutorial.ppo_faults import FAULTS
 from rlhf_tutorial.reporting import markdown_table
 
@@ -24,9 +25,8 @@ def late(row: dict, key: str) -> float:
 
 def named(row: dict) -> str:
     """The cause that the doctor names first, from what trainers log."""
-    return diagnose([{k: v for k, v in step.items() if k != "gold"} for step in row["history"]])[
-        0
-    ].cause
+    logged = [{k: v for k, v in step.items() if k != "gold"} for step in row["history"]]
+    return diagnose(logged)[0].cause
 
 
 def right(row: dict) -> bool:
@@ -56,7 +56,7 @@ def harm(rows: list[dict], healthy: list[dict]) -> str:
 def fault_table(rows: list[dict]) -> str:
     """One line a fault: the wrong line, what it does, the tell-tale quantity, the fix."""
     healthy = [row for row in rows if row["fault"] == HEALTHY and row["size"] == "2m"]
-    lines = [["(healthy)", "", *numbers(healthy, None), "", ""]]
+    lines = [["(healthy)", "", *numbers(healthy), "", ""]]
     for name, fault in FAULTS.items():
         found = [
             row
@@ -68,7 +68,7 @@ def fault_table(rows: list[dict]) -> str:
         if found:
             what = f"{fault.line} ({SEVERITIES[name][0]:g})" if severe(name) else fault.line
             outcome = harm(found, healthy)
-            lines.append([name, what, *numbers(found, fault), outcome, fault.fix])
+            lines.append([name, what, *numbers(found), outcome, fault.fix])
     header = ["fault", "the wrong line", "score", "gold", "KL", "what it did", "the fix"]
     return markdown_table(header, lines)
 
@@ -78,7 +78,7 @@ def severe(name: str) -> bool:
     return len(set(SEVERITIES[name])) > 1
 
 
-def numbers(rows: list[dict], fault) -> list[str]:
+def numbers(rows: list[dict]) -> list[str]:
     """Score, gold and KL at the end, means over runs."""
     keys = ("objective/scores", "gold", "objective/kl")
     return [f"{mean(late(row, key) for row in rows):.2f}" if rows else "–" for key in keys]
@@ -111,10 +111,7 @@ def tell(row: dict, quantity: str) -> list[float]:
     """A tell-tale quantity by steps; "surprise" is how surprising tokens are, over the entropy."""
     if quantity != "surprise":
         return [step.get(quantity, math.nan) for step in row["history"]]
-    return [
-        step["objective/entropy"] / step["val/reply_length"] / step["policy/entropy_avg"]
-        for step in row["history"]
-    ]
+    return [surprise(step) for step in row["history"]]
 
 
 def confusion(rows: list[dict]) -> dict[str, Counter]:

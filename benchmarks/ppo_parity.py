@@ -38,18 +38,6 @@ def key(side: str, seed: int, settings: dict, weights: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def finished_runs(path: Path) -> dict[str, dict]:
-    """Runs in the file, by key; a line that a kill cut short is left out, and is run again."""
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        found[row["key"]] = row
-    return found
-
-
 @torch.no_grad()
 def evaluate(folder: Path, shared, seed: int) -> dict[str, float]:
     """Gold reward and KL from SFT of the policy in a folder, by our sampler at temperature 1.
@@ -119,14 +107,8 @@ def table(rows: list[dict]) -> str:
             values = [row[of] for row in rows if row["side"] == side]
             last.append(reporting.number(statistics.fmean(values) if values else None, 3))
         gaps = list(differences(rows, of).values())
-        last.append(interval(mean_interval(gaps)) if gaps else "–")
+        last.append(reporting.interval(mean_interval(gaps), 3) if gaps else "–")
     return reporting.markdown_table(header, [*lines, last])
-
-
-def interval(row: dict[str, float]) -> str:
-    """Three digits, as in "0.004 [-0.010, 0.018]"."""
-    mean, low, high = (reporting.number(row[name], 3) for name in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
 
 
 def note(rows: list[dict], start: dict[str, float], steps: int) -> str:

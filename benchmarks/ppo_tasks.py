@@ -9,8 +9,8 @@ from pathlib import Path
 from rlhf_tutorial import reward, stages
 from rlhf_tutorial.ppo import PPOSettings
 from rlhf_tutorial.sampling import sample
+from rlhf_tutorial.stages_build import ppo_prompts
 from rlhf_tutorial.tokenizer import encode_prompts
-from rlhf_tutorial.village import prompts
 
 PRESET, SEED = "quick", 0
 PROBES = 8  # replies whose scores both sides must agree on
@@ -27,14 +27,7 @@ class Models:
         self.sft, self.reward_folder = sft.path.resolve(), reward_model.path.resolve()
         self.tokenizer, self.reference = sft.tokenizer(), sft.model()
         self.reward_model = reward_model.model()
-        asked = prompts.draw_prompts(  # those of the preset's own PPO stage
-            self.preset.ppo_prompts,
-            split="train",
-            seed=5000 * (SEED + 1) + 1,
-            families=prompts.BY_KIND,
-            held_out=False,
-        )
-        self.prompts = [prompt.text for prompt in asked]
+        self.prompts = ppo_prompts(self.preset.ppo_prompts, seed=SEED, round=1)
         self.fingerprint = fingerprint([self.sft, self.reward_folder])
 
     def task(

@@ -29,13 +29,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import ppo_parity, ppo_tasks  # noqa: E402
+from benchmarks import kept_runs, ppo_parity, ppo_tasks  # noqa: E402
+from benchmarks.ppo_sides import MARK  # noqa: E402
 from rlhf_tutorial import reporting  # noqa: E402
 from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
 from rlhf_tutorial.tokenizer import USER  # noqa: E402
 
 SIDES = ("ours", "trl")
-MARK = "@@ "
 TRL = "trl==1.12.0"
 SHARED = ("transformers", "datasets", "accelerate", "tokenizers", "safetensors", "numpy", "psutil")
 SPEED = PPOSettings(max_new_tokens=32, kl_coefficient=0.1, learning_rate=1e-9)
@@ -217,7 +217,7 @@ def measure_parity(options, models: ppo_tasks.Models, pythons: dict[str, Path]) 
     """Run what is missing as far as time allows; the table of what there is, None if nothing."""
     started, kept = time.perf_counter(), options.out / "parity.jsonl"
     settings = replace(models.preset.ppo, steps=options.steps)
-    done, rows = ppo_parity.finished_runs(kept), []
+    done, rows = kept_runs.finished_runs(kept), []
     for seed in options.seeds:
         for side in SIDES:
             key = ppo_parity.key(side, seed, asdict(settings), models.fingerprint)
@@ -233,8 +233,7 @@ def measure_parity(options, models: ppo_tasks.Models, pythons: dict[str, Path]) 
                     process.close()
                 row = {"key": key, "side": side, "seed": seed, "seconds": ended["seconds"]}
                 row |= ppo_parity.evaluate(policy, models, seed)
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                kept_runs.keep(kept, row)
                 print(f"[ppo vs trl] {row}", flush=True)
             rows += [row] if row else []
     if not rows:

@@ -115,8 +115,9 @@ class FastDecoder:
         seen = None
         if self.visible is not None:
             seen = self.visible[:, None, None, : self.length + 1]
+        logits = self._run(hidden[:, None], seen, slice(None), 0, self.length)
         self.length += 1
-        return self._run(hidden[:, None], seen, slice(None), 0, self.length - 1)
+        return logits
 
     def repeat(self, times: int) -> None:
         """Make each row `times` rows; see `PlainDecoder.repeat`."""

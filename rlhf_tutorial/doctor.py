@@ -17,16 +17,15 @@ from rlhf_tutorial import doctor_rules_learning as learning
 from rlhf_tutorial import doctor_rules_sampling as sampling
 from rlhf_tutorial.doctor_log import Finding, Log
 
-# In the order in which they are asked and their findings are given.
-FIRST_RULES = (
+# In the order in which they are asked and their findings are given. Where one of the first finds
+# something, such as a ratio that does not start at 1, other quantities mean little.
+TRUST_RULES = (
     sampling.not_numbers,
     sampling.sampler_and_learner_disagree,
     sampling.stale_log_probabilities,
-    sampling.never_ends,
-    learning.no_kl,
 )
-# Asked only if the ratio starts at 1 in each step: otherwise their quantities mean little.
-OTHER_RULES = (
+PLAIN_RULES = (sampling.never_ends, learning.no_kl)  # of what needs no trust in the others
+OTHER_RULES = (  # asked only if the first found nothing
     learning.not_whitened,
     learning.value_head_unfit,
     learning.steps_too_large,
@@ -65,16 +64,16 @@ def diagnose(history: Sequence[Mapping]) -> list[Finding]:
                 "give rows with TRL's names",
             )
         ]
-    findings = [finding for rule in FIRST_RULES if (finding := rule(log))]
-    if not any(rule(log) for rule in FIRST_RULES[:3]):
-        findings += [finding for rule in OTHER_RULES if (finding := rule(log))]
+    findings = [finding for rule in TRUST_RULES if (finding := rule(log))]
+    rules = PLAIN_RULES if findings else PLAIN_RULES + OTHER_RULES
+    findings += [finding for rule in rules if (finding := rule(log))]
     if findings:  # two rules may tell of one cause: the first one speaks
         kept: dict[str, Finding] = {}
         for finding in findings:
             kept.setdefault(finding.cause, finding)
         return list(kept.values())
-    rules, rows = len(FIRST_RULES + OTHER_RULES), f"{len(history)} row{'s' * (len(history) != 1)}"
-    evidence = f"none of {rules} rules found anything in {rows}"
+    asked, rows = len(TRUST_RULES + rules), f"{len(history)} row{'s' * (len(history) != 1)}"
+    evidence = f"none of {asked} rules found anything in {rows}"
     return [Finding(HEALTHY, evidence, "read some replies all the same")]
 
 

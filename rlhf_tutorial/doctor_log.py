@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean, stdev
 
+FEW_STEPS = 4  # fewer say little about a trend
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -45,19 +47,24 @@ class Log:
 
     @cached_property
     def surprises(self) -> list[float]:
-        """How much more surprising the sampled tokens were than the policy's entropy says.
+        """How much more `surprise` there was than 1, in steps that moved the policy little.
 
-        A step's share of the entropy: about 0 if tokens are drawn from the policy itself, because
-        the mean of -log p over tokens drawn from p is the entropy of p. Only steps that moved the
-        policy little, as the entropy is measured while it learns.
+        The entropy is measured while the policy learns, so it must not have gone far.
         """
-        shares = []
-        for row in self.rows:
-            spoken, length = row.get("objective/entropy"), row.get("val/reply_length")
-            entropy, moved = row.get("policy/entropy_avg"), row.get("policy/approxkl_avg", 0.0)
-            if spoken is not None and length and entropy and moved < 0.1:
-                shares.append(spoken / length / entropy - 1)
-        return [share for share in shares if math.isfinite(share)]
+        calm = [row for row in self.rows if row.get("policy/approxkl_avg", 0.0) < 0.1]
+        shares = [surprise(row) for row in calm]
+        return [share - 1 for share in shares if share is not None and math.isfinite(share)]
+
+
+def surprise(row: Mapping) -> float | None:
+    """How surprising a step's sampled tokens were, as a share of the policy's entropy.
+
+    About 1 if tokens are drawn from the policy itself, because the mean of -log p over tokens drawn
+    from p is the entropy of p. None where a quantity is missing.
+    """
+    spoken, length = row.get("objective/entropy"), row.get("val/reply_length")
+    entropy = row.get("policy/entropy_avg")
+    return spoken / length / entropy if spoken is not None and length and entropy else None
 
 
 def is_number(value) -> bool:

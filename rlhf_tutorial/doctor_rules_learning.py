@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from statistics import mean, stdev
 
-from rlhf_tutorial.doctor_log import Finding, Log, mean_and_error
-
-FEW_STEPS = 4  # fewer say little about a trend
+from rlhf_tutorial.doctor_log import FEW_STEPS, Finding, Log, mean_and_error
 
 
 def moving_reference(log: Log) -> Finding | None:

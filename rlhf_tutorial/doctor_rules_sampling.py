@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 
-from rlhf_tutorial.doctor_log import Finding, Log, mean_and_error
+from rlhf_tutorial.doctor_log import FEW_STEPS, Finding, Log, mean_and_error
 
 RATIO_ERROR = 2e-3  # of the first ratio from 1; healthy runs stay within 1e-4
 START_KL = 0.02  # nats a reply at the first step, where policy and reference are one
-FEW_STEPS = 4  # fewer say little about a trend
 
 
 def not_numbers(log: Log) -> Finding | None:

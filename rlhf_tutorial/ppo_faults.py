@@ -29,7 +29,7 @@ class Fault:
 
     cause: str  # the name under which `doctor.diagnose` should know it
     line: str  # the wrong line, in words or code
-    tell: str  # the logged quantity that gives it away; "surprise": see `doctor_log.Log`
+    tell: str  # the logged quantity that gives it away; "surprise": `doctor_log.surprise`
     fix: str
     spoil: Callable[[Job, float], AbstractContextManager]
 

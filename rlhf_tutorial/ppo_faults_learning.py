@@ -94,12 +94,14 @@ def value_head(job: Job, coefficient: float) -> Iterator[None]:
 
 
 @contextmanager
-def _after_update(action: Callable[[], None]) -> Iterator[None]:
+def _around_update(before: Callable, after: Callable) -> Iterator[None]:
+    """Call `before(net)` and `after(net)` at each update."""
     plain = ppo.update
 
     def update(net, *rest, **options):
+        before(net)
         measures = plain(net, *rest, **options)
-        action()
+        after(net)
         return measures
 
     with patch.object(ppo, "update", update):
@@ -109,18 +111,10 @@ def _after_update(action: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def dropout(job: Job, share: float) -> Iterator[None]:
     """The policy learns in training mode, with dropout, and samples without."""
-    plain = ppo.update
     for module in job.policy.modules():
         if isinstance(module, nn.Dropout):
             module.p = share
-
-    def update(net, *rest, **options):
-        net.train()
-        measures = plain(net, *rest, **options)
-        net.eval()
-        return measures
-
-    with patch.object(ppo, "update", update):
+    with _around_update(lambda net: net.train(), lambda net: net.eval()):
         yield
 
 
@@ -146,9 +140,9 @@ def moving_reference(job: Job, share: float) -> Iterator[None]:
     """After each step the reference goes this share of the way to the policy."""
 
     @torch.no_grad()
-    def follow():
+    def follow(_net):
         for mine, its in zip(job.reference.parameters(), job.policy.parameters(), strict=True):
             mine.lerp_(its, share)
 
-    with _after_update(follow):
+    with _around_update(lambda _net: None, follow):
         yield

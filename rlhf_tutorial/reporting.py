@@ -142,9 +142,10 @@ def number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def interval(row: Mapping[str, float]) -> str:
+def interval(row: Mapping[str, float], digits: int = 2) -> str:
     """A mean with its interval, as in "0.84 [0.79, 0.88]"."""
-    return f"{number(row['mean'])} [{number(row['low'])}, {number(row['high'])}]"
+    mean, low, high = (number(row[name], digits) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
 
 
 def model_table(report: Mapping[str, Any]) -> str:

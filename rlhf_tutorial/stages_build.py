@@ -188,14 +188,29 @@ def build_best_ranked_sft(request, round, folder, ancestors, progress) -> list[d
     return history
 
 
+def gold_mean(rollout) -> float:
+    """The mean gold score of a rollout."""
+    pairs = zip(rollout.prompts, rollout.texts, strict=True)
+    scores = [gold.judge(prompt, reply).gold for prompt, reply in pairs]
+    return sum(scores) / len(scores)
+
+
 def gold_curve(step, policy, rollout, row) -> None:
     """Adds the gold score of a rollout to the PPO table. PPO itself never sees it."""
     if step == 1 or step % GOLD_EVERY == 0:
-        scores = [
-            gold.judge(prompt, reply).gold
-            for prompt, reply in zip(rollout.prompts, rollout.texts, strict=True)
-        ]
-        row["gold"] = sum(scores) / len(scores)
+        row["gold"] = gold_mean(rollout)
+
+
+def ppo_prompts(count: int, *, seed: int, round: int) -> list[str]:
+    """Training prompts that PPO draws from, others in each round."""
+    drawn = prompts.draw_prompts(
+        count,
+        split="train",
+        seed=5000 * (seed + 1) + round,
+        families=prompts.BY_KIND,
+        held_out=False,
+    )
+    return [prompt.text for prompt in drawn]
 
 
 def build_rlhf(request, round, folder, ancestors, progress) -> list[dict]:
@@ -204,18 +219,11 @@ def build_rlhf(request, round, folder, ancestors, progress) -> list[dict]:
     tokenizer = sft.tokenizer()
     policy = (ancestors["rlhf"] if round > 1 else sft).model()
     reward_model = ancestors["reward_model"].model()
-    asked = prompts.draw_prompts(
-        preset.ppo_prompts,
-        split="train",
-        seed=5000 * (request.seed + 1) + round,
-        families=prompts.BY_KIND,
-        held_out=False,
-    )
     history = train_ppo(
         policy,
         sft.model(),
         tokenizer,
-        [prompt.text for prompt in asked],
+        ppo_prompts(preset.ppo_prompts, seed=request.seed, round=round),
         # How far scores lie apart depends on when training ended; beta must not depend on it.
         lambda rollout: score_rollout(reward_model, tokenizer, rollout, standardise=True),
         preset.ppo,

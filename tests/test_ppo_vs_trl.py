@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from scipy import stats
 
-from benchmarks import ppo_parity, ppo_sides, ppo_vs_trl
+from benchmarks import kept_runs, ppo_parity, ppo_sides, ppo_vs_trl
 
 REQUIREMENTS = "# pins\ntorch==2.0\n" + "".join(f"{name}==1.0\n" for name in ppo_vs_trl.SHARED)
 REAL = (ppo_vs_trl.ROOT / "requirements.txt").read_text(encoding="utf-8")
@@ -145,10 +145,10 @@ def test_a_key_changes_with_what_decides_a_run():
 
 def test_a_line_that_a_kill_cut_short_is_run_again(tmp_path):
     path = tmp_path / "parity.jsonl"
-    assert ppo_parity.finished_runs(path) == {}
+    assert kept_runs.finished_runs(path) == {}
     whole = json.dumps({"key": "a", "side": "ours"})
     path.write_text(f'{whole}\n{{"key": "b", "si\n', encoding="utf-8")
-    assert list(ppo_parity.finished_runs(path)) == ["a"]
+    assert list(kept_runs.finished_runs(path)) == ["a"]
 
 
 class ShortSide:
