@@ -81,7 +81,8 @@ def ours(task: dict) -> None:
     reward_model = models.load_reward_model(Path(task["reward_model"]), tokenizer)
     tokenizer.eos_token = task["end_token"]
     rows = [p + r for p, r in zip(task["probe"]["prompts"], task["probe"]["replies"], strict=True)]
-    check_scores(score_ids(reward_model, rows, tokenizer.pad_token_id).tolist(), task)
+    scores = score_ids(reward_model, rows, tokenizer.pad_token_id, standardise=True)
+    check_scores(scores.tolist(), task)
     settings = PPOSettings(**task["settings"])
     started = time.perf_counter()
     train_ppo(
@@ -89,7 +90,7 @@ def ours(task: dict) -> None:
         reference,
         tokenizer,
         task["prompts"],
-        lambda rollout: score_rollout(reward_model, tokenizer, rollout),
+        lambda rollout: score_rollout(reward_model, tokenizer, rollout, standardise=True),
         settings,
         seed=task["seed"],
         callbacks=[
@@ -132,10 +133,10 @@ def trl(task: dict) -> None:
         for _ in range(2)
     )
     for model in (reward_model, value_model):
-        with_bias = torch.nn.Linear(model.config.n_embd, 1)  # ours takes the mean score off
+        with_bias = torch.nn.Linear(model.config.n_embd, 1)  # ours reads standardised scores
         with torch.no_grad():
-            with_bias.weight.copy_(model.score.weight)
-            with_bias.bias.fill_(-task["reward_mean"])
+            with_bias.weight.copy_(model.score.weight / task["reward_std"])
+            with_bias.bias.fill_(-task["reward_mean"] / task["reward_std"])
         model.score = with_bias
     tokenizer.eos_token = task["end_token"]
 

@@ -48,11 +48,13 @@ class Models:
             for row, mask in zip(rollout.reply_ids, rollout.reply_mask, strict=True)
         ]
         probe = encode_prompts(self.tokenizer, self.prompts[:PROBES])
-        scores = reward.score_rollout(self.reward_model, self.tokenizer, rollout)
+        model = self.reward_model
+        scores = reward.score_rollout(model, self.tokenizer, rollout, standardise=True)
         return {
             "sft": str(self.sft),
             "reward_model": str(self.reward_folder),
-            "reward_mean": self.reward_model.config.reward_mean,
+            "reward_mean": model.config.reward_mean,
+            "reward_std": model.config.reward_std,
             "prompts": self.prompts,
             "prompt_ids": encode_prompts(self.tokenizer, self.prompts),
             "settings": mine,

@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import kept_runs, ppo_parity, ppo_tasks  # noqa: E402
 from benchmarks.ppo_sides import MARK  # noqa: E402
-from rlhf_tutorial import reporting  # noqa: E402
+from rlhf_tutorial import bench_table, reporting  # noqa: E402
+from rlhf_tutorial.bench_timing import Comparison  # noqa: E402
 from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
 from rlhf_tutorial.tokenizer import USER  # noqa: E402
 
@@ -150,38 +151,34 @@ def race(tasks: dict[str, dict], steps: int, folder: Path, pythons: dict[str, Pa
     return turns
 
 
-def spread(values: list[float], digits: int = 2) -> str:
-    """Median, lowest and highest, as in "3.10 (2.95 to 3.30)"."""
-    numbers = statistics.median(values), min(values), max(values)
-    middle, low, high = (reporting.number(number, digits) for number in numbers)
-    return f"{middle} ({low} to {high})"
-
-
-def ratios(turns: list[dict], of: str) -> list[float]:
-    """TRL's over ours, turn by turn: above 1 where ours needs less."""
-    return [rows["trl"][of] / rows["ours"][of] for rows in turns]
+def compared(turns: list[dict], of: str, reach: float) -> Comparison:
+    """How much less of seconds, or of processor time, a step of ours takes, turn by turn."""
+    speeds = [tuple(1 / rows[side][of] for rows in turns) for side in SIDES]
+    return Comparison("PPO", TRL, f"steps per second of {of}", *speeds, reach)
 
 
 def speed_table(races: dict[str, list[dict]], batch: int) -> str:
     """One line a race: samples a second, memory and length of replies on both sides."""
-    header = ["replies", "samples/s, ours", "samples/s, TRL", "ratio (lowest to highest)", "aim"]
+    header = ["replies", "samples/s, ours", "samples/s, TRL", "ratio [lowest, highest]", "reach"]
     header += ["ratio of processor time"]
-    header += ["MB, ours", "MB, TRL", "ours of TRL's", "aim", "tokens a reply, ours", "TRL"]
+    header += ["MB, ours", "MB, TRL", "ours of TRL's", "reach", "tokens a reply, ours", "TRL"]
     lines = []
     for name, turns in races.items():
-        middle = {
-            (side, what): statistics.median(rows[side][what] for rows in turns)
-            for side in SIDES
-            for what in ("seconds", "length")
-        }
+        wall, worked = (compared(turns, of, GOALS[name]) for of in ("seconds", "processor"))
         held = {side: max(rows[side]["run_mb"] for rows in turns) for side in SIDES}
+        part = held["ours"] / held["trl"]
         line = [WORDS[name]]
-        line += [reporting.number(batch / middle[side, "seconds"], 1) for side in SIDES]
-        line += [spread(ratios(turns, "seconds")), f"≥ {GOALS[name]:g}"]
-        line += [spread(ratios(turns, "processor"))]
+        line += [
+            reporting.number(batch * statistics.median(side), 1)
+            for side in (wall.ours, wall.theirs)
+        ]
+        line += [bench_table.spread(wall), f"≥ {wall.reach:g}{', missed' * (not wall.is_reached)}"]
+        line += [bench_table.spread(worked)]
         line += [reporting.number(held[side], 0) for side in SIDES]
-        line += [reporting.number(held["ours"] / held["trl"]), f"≤ {MEMORY_GOAL:g}"]
-        line += [reporting.number(middle[side, "length"], 1) for side in SIDES]
+        line += [reporting.number(part), f"≤ {MEMORY_GOAL:g}{', missed' * (part > MEMORY_GOAL)}"]
+        for side in SIDES:
+            length = statistics.median(rows[side]["length"] for rows in turns)
+            line += [reporting.number(length, 1)]
         lines.append(line)
     return reporting.markdown_table(header, lines)
 
@@ -195,7 +192,7 @@ def check_full(turns: list[dict], tokens: int) -> None:
 
 def measure_speed(options, models: ppo_tasks.Models, pythons: dict[str, Path]) -> str:
     """Run the races and say what came out."""
-    races, threads = {}, os.environ.get("OMP_NUM_THREADS", "")
+    races = {}
     for name in options.replies:
         settings = replace(SPEED, steps=options.steps + 1)
         end = USER if name == "full" else models.tokenizer.eos_token
@@ -203,12 +200,10 @@ def measure_speed(options, models: ppo_tasks.Models, pythons: dict[str, Path]) -
         races[name] = race(dict.fromkeys(SIDES, task), options.steps, options.out, pythons)
         if name == "full":
             check_full(races[name], settings.max_new_tokens)
-    versions, cores = reporting.versions(), reporting.machine()["cores"]
     note = (
         f"{options.steps} steps of {SPEED.batch_size} replies a side after one of warm-up, "
         f"{SPEED.epochs} epochs × {SPEED.minibatches} minibatches, medians; preset quick, seed 0; "
-        f"{cores} cores{f', {threads} thread(s)' if threads else ''}; torch {versions['torch']}, "
-        f"transformers {versions['transformers']} on both sides; {time.strftime('%Y-%m-%d')}."
+        f"{bench_table.machine_line()} On the side of TRL it is trl 1.12.0."
     )
     return f"{speed_table(races, SPEED.batch_size)}\n\n{note}"
 

@@ -21,12 +21,16 @@ def table(comparisons: Sequence[Comparison]) -> str:
     """One row a comparison: the medians of both sides, the ratio with its spread, the reach."""
     rows = []
     for one in comparisons:
-        low, high = one.spread
         speeds = [f"{statistics.median(side):,.0f}" for side in (one.ours, one.theirs)]
-        ratio = f"{one.ratio:.2f} [{low:.2f}, {high:.2f}]"
         reach = f"≥ {one.reach:g}" + ("" if one.is_reached else ", missed")
-        rows.append([one.what, one.against, *speeds, one.unit, ratio, reach])
+        rows.append([one.what, one.against, *speeds, one.unit, spread(one), reach])
     return reporting.markdown_table(HEADER, rows)
+
+
+def spread(one: Comparison) -> str:
+    """The ratio with the lowest and the highest of a turn, as in "3.10 [2.95, 3.30]"."""
+    low, high = one.spread
+    return f"{one.ratio:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def processor() -> str:

@@ -22,11 +22,13 @@ class Job:
     prompts: Sequence[str]
     reward_model: nn.Module
     settings: ppo.PPOSettings
-    reward: Callable | None = None  # of a rollout; by default what the reward model says
+    reward: Callable | None = None  # of a rollout; by default the reward model's, standardised
 
     def __post_init__(self):
         self.reward = self.reward or (
-            lambda rollout: score_rollout(self.reward_model, self.tokenizer, rollout)
+            lambda rollout: score_rollout(
+                self.reward_model, self.tokenizer, rollout, standardise=True
+            )
         )
 
     def run(self, seed: int, callbacks: Sequence[Callable] = ()) -> list[dict]:

@@ -30,7 +30,8 @@ def _template(text: str, with_end: bool) -> Callable[[Job], Callable]:
             ]
             end = [job.tokenizer.eos_token_id] * with_end
             rows = [ids + end for ids in encode_texts(job.tokenizer, texts)]
-            return score_ids(job.reward_model, rows, job.tokenizer.pad_token_id)
+            pad = job.tokenizer.pad_token_id
+            return score_ids(job.reward_model, rows, pad, standardise=True)
 
         return reward
 

@@ -2,7 +2,7 @@
 
 Artefacts are keyed by this source, so changed code never meets an old artefact. What only shows,
 asks or reports (figures, widgets, the command line) is not reached from there, and a change of it
-leaves all artefacts alone.
+leaves all artefacts alone. The doctor is reached, for the words of an error, and left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+ONLY_SAYS = "doctor.py"  # names a likely cause where a run of PPO ends with an error
 
 
 @functools.cache
@@ -26,11 +27,11 @@ def code_hash(root: Path = PACKAGE) -> str:
 
 
 def reached_from(start: Path, root: Path) -> set[Path]:
-    """The files of the package at `root` that `start` imports, at whatever remove; and itself."""
+    """The files at `root` that `start` imports, at whatever remove, and itself; no `ONLY_SAYS`."""
     reached, waiting = set(), [start]
     while waiting:
         path = waiting.pop()
-        if path not in reached:
+        if path not in reached and path != root / ONLY_SAYS:
             reached.add(path)
             waiting += [file for name in _imports(path) for file in _files_of(name, root)]
     return reached

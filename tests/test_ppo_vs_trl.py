@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import kept_runs, ppo_parity, ppo_sides, ppo_vs_trl
+from rlhf_tutorial import bench_table
 
 REQUIREMENTS = "# pins\ntorch==2.0\n" + "".join(f"{name}==1.0\n" for name in ppo_vs_trl.SHARED)
 REAL = (ppo_vs_trl.ROOT / "requirements.txt").read_text(encoding="utf-8")
@@ -81,8 +82,9 @@ def test_an_environment_that_is_there_is_not_made_again(tmp_path, monkeypatch):
 
 def test_the_ratio_is_of_neighbours_and_above_1_where_ours_is_faster():
     turns = [turn(1.0, 3.0), turn(10.0, 20.0), turn(2.0, 8.0)]  # the second on a busy machine
-    assert ppo_vs_trl.ratios(turns, "seconds") == [3.0, 2.0, 4.0]
-    assert ppo_vs_trl.spread(ppo_vs_trl.ratios(turns, "seconds")) == "3.00 (2.00 to 4.00)"
+    wall = ppo_vs_trl.compared(turns, "seconds", reach=3.1)
+    assert wall.ratios == pytest.approx([3.0, 2.0, 4.0]) and not wall.is_reached
+    assert bench_table.spread(wall) == "3.00 [2.00, 4.00]"
 
 
 def test_the_speed_table_says_samples_a_second_and_the_most_memory():
@@ -90,7 +92,8 @@ def test_the_speed_table_says_samples_a_second_and_the_most_memory():
     header, line = cells(ppo_vs_trl.speed_table({"full": turns}, batch=128))
     said = dict(zip(header, line, strict=True))
     assert (said["samples/s, ours"], said["samples/s, TRL"]) == ("64.0", "21.3")
-    assert said["ratio (lowest to highest)"] == "3.00 (2.00 to 4.00)"
+    assert said["ratio [lowest, highest]"] == "3.00 [2.00, 4.00]"
+    assert line[4] == "≥ 2" and line[9] == "≤ 0.6"
     assert (said["MB, ours"], said["MB, TRL"], said["ours of TRL's"]) == ("100", "250", "0.40")
     assert line[0] == ppo_vs_trl.WORDS["full"] and said["tokens a reply, ours"] == "17.0"
 

@@ -198,7 +198,8 @@ def test_changed_code_changes_the_hash_and_the_command_line_does_not(tmp_path):
 
     before = hash_now()
     assert before == stages.code_hash()
-    for name in ("cli.py", "reporting.py", "presets.py", "new.py"):
+    only_says = ("doctor.py", "doctor_rules_learning.py")  # words of an error, not weights
+    for name in ("cli.py", "reporting.py", "presets.py", "new.py", *only_says):
         (package / name).write_text("# other words\n")
         assert hash_now() == before, name
     for name in ("village/gold.py", "village/families/errands.py", "ppo_math.py", "decoding.py"):
