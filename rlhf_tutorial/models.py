@@ -1,8 +1,7 @@
 """Models: GPT-2 from a size or a checkpoint, the reward model, and the policy with a value head.
 
-All are plain transformers classes, so `save_pretrained` writes standard folders that TRL and
-others can read. No model is written here: reading one is a course of its own, and the point of
-this one is what is done to it.
+All are plain transformers classes, so `save_pretrained` writes standard folders that TRL and others
+can read. No model is written here: the point of this course is what is done to one.
 
 Simplified: one architecture (GPT-2); dropout is 0, because a fresh village document is seen about
 once and over-fitting is not what limits a model of 2 M weights, and because dropout would make
@@ -24,11 +23,12 @@ from torch import nn
 
 from rlhf_tutorial.tokenizer import vocabulary_fingerprint
 
-# Layers, width and heads. Weights are counted for a vocabulary of 1,536. Heads of 64 numbers: in
-# 32 too many words look alike for a head to find the same word again.
+# Weights are counted for a vocabulary of 1,536. Heads of 64 numbers: in 32 too many words look
+# alike for a head to find the same word again.
 SIZES: dict[str, dict[str, int]] = {
     "1m": {"n_layer": 4, "n_embd": 128, "n_head": 2},  # 1.0 M
     "2m": {"n_layer": 4, "n_embd": 192, "n_head": 3},  # 2.1 M, the course's model
+    "4m": {"n_layer": 5, "n_embd": 256, "n_head": 4},  # 4.4 M, for comparisons
     "10m": {"n_layer": 6, "n_embd": 384, "n_head": 6},  # 11.3 M, for comparisons
 }
 MATCHING_GAIN = 1.4  # how clearly a head of a new model tells its own word from others
