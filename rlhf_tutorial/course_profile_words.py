@@ -40,9 +40,9 @@ def sentences(
     said += [_pull(weights.weights[name]) for name in PULLED]
     if weights.ridge:
         said.append(
-            "Your rankings always agree with some mixture of these wishes, so they set no upper "
-            "limit to it. A mild assumption (a ridge) holds the weights in; without it they would "
-            "be endless."
+            "Some weights fit your orders without a single mistake. Larger ones would fit still "
+            "better, without end, so your rankings set no upper limit to them. A mild penalty on "
+            "large weights (a ridge) holds them in."
         )
     said.append(_oneself(oneself))
     said += _colleagues(colleagues)
@@ -67,7 +67,8 @@ def percent(share: float) -> str:
 def _how_much(profile: Profile) -> str:
     return (
         f"From {_count(profile.items, 'ranking')}: six qualities, place and length take away "
-        f"{percent(max(0.0, profile.explained))} of the surprise in your orders. "
+        f"{percent(max(0.0, profile.explained))} of the surprise in your orders (the loss, beside "
+        "that of guessing). "
         "The rest is taste, other qualities and chance."
     )
 
@@ -116,7 +117,8 @@ def _pull(weight: Weight) -> str:
 
 def _share(weight: Weight) -> str:
     low, high = percent(chance(weight.low)), percent(chance(weight.high))
-    return f"{percent(chance(weight.estimate))} ({low} to {high})"
+    middle = percent(chance(weight.estimate))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _turned(weight: Weight) -> Weight:

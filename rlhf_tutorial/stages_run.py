@@ -166,7 +166,7 @@ def doubt_about(reward_model: stages.Artefact, held_out: Sequence[Ranking]) -> s
     try:
         reward_trust.expect_carried(reward_trust.agreement(scores, held_out))
     except reward_trust.RewardNotLearntError as error:
-        return f"Before PPO starts: {error}."
+        return f"Before PPO starts: {error}. The run goes on all the same."
     return ""
 
 
