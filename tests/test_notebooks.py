@@ -16,8 +16,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from rlhf_tutorial import course
+from rlhf_tutorial import course, models
+from rlhf_tutorial.ppo import PPOSettings, train_ppo
 from rlhf_tutorial.preferences import load_rankings
+from rlhf_tutorial.reward import score_rollout
+from rlhf_tutorial.stages_build import ppo_prompts
+from rlhf_tutorial.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -101,6 +105,37 @@ def the_sft_model_instead(folder: Path, run: Path) -> None:
     shutil.copy(sft / "model.safetensors", folder / "model.safetensors")
 
 
+def far_without_a_penalty(folder: Path, run: Path) -> None:
+    """What PPO makes of SFT with KL coefficient 0, a high rate and many steps."""
+    ready = run.parent / "far"  # one training serves all artefacts of the stage
+    if not ready.exists():
+        places = {
+            name: next(p for p in (run / "artefacts").iterdir() if p.name.startswith(f"{name}-"))
+            for name in ("sft", "reward_model")
+        }
+        tokenizer = load_tokenizer(places["sft"])
+        policy, reference = (models.load_language_model(places["sft"], tokenizer) for _ in range(2))
+        reward_model = models.load_reward_model(places["reward_model"], tokenizer)
+        train_ppo(
+            policy,
+            reference,
+            tokenizer,
+            ppo_prompts(1000, seed=0, round=1),
+            lambda rollout: score_rollout(reward_model, tokenizer, rollout, standardise=True),
+            PPOSettings(
+                steps=60,
+                batch_size=64,
+                max_new_tokens=56,
+                kl_coefficient=0.0,
+                learning_rate=1e-3,
+                entropy_floor=0.0,  # a collapse is what is wanted here
+            ),
+            seed=0,
+        )
+        policy.save_pretrained(ready)
+    shutil.copy(ready / "model.safetensors", folder / "model.safetensors")
+
+
 def shuffled_labels(folder: Path, run: Path) -> None:
     """Every second ranking upside down: nobody's taste is left in them."""
     for file in folder.glob("*.jsonl"):
@@ -136,6 +171,7 @@ def last_cell_fails(number: str, monkeypatch, environment: dict[str, str]) -> st
         pytest.param("04", "rankings", shuffled_labels, marks=pytest.mark.slow),
         pytest.param("05", "rlhf", the_sft_model_instead, marks=pytest.mark.slow),
         pytest.param("06", "rlhf", the_sft_model_instead, marks=pytest.mark.slow),
+        pytest.param("06", "rlhf", far_without_a_penalty, marks=pytest.mark.slow),
     ],
 )
 def test_a_spoilt_stage_is_noticed(number, stage, spoil, tmp_path, monkeypatch):
