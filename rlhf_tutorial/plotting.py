@@ -147,8 +147,8 @@ def win_rates(rates: Mapping[str, Mapping[str, float]]) -> Figure:
 def reliability_curve(table: Sequence[Row], ece: float | None = None) -> Figure:
     """Predicted against observed share of choices; on the diagonal is calibrated.
 
-    `table` is that of `reward.calibration`: rows with probability, frequency and count. The area of
-    a dot goes with the number of pairs in its bin.
+    `table` is that of `calibration.calibration`: rows with probability, frequency and count. The
+    area of a dot goes with the number of pairs in its bin.
     """
     if not table:
         raise ValueError("an empty reliability table: calibrate on at least one pair")

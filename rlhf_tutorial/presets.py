@@ -30,7 +30,8 @@ class Preset:
     held_out_rankings: int = 60  # ranked as well, never trained on
     replies_per_prompt: int = 4  # replies an item
     max_new_tokens: int = 56  # tokens a reply at most; the longest good replies have about 45
-    reward: RewardSettings = field(default_factory=RewardSettings)
+    # The head starts from a good guess (`reward_head.py`), so smaller steps than usual will do.
+    reward: RewardSettings = field(default_factory=lambda: RewardSettings(learning_rate=1e-4))
     best_ranked: SFTSettings = field(default_factory=lambda: SFTSettings(epochs=2.0))
     ppo: PPOSettings = field(default_factory=PPOSettings)
     ppo_prompts: int = 3000  # different training prompts that PPO draws from

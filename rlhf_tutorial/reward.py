@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from rlhf_tutorial.batching import by_length, check_length, length_grouped, pad_right
 from rlhf_tutorial.preferences import Ranking, pairs
+from rlhf_tutorial.reward_head import fit_head
 from rlhf_tutorial.sft import encode_replies, schedule
 from rlhf_tutorial.tokenizer import encode_prompts
 
@@ -33,6 +34,7 @@ class RewardSettings:
     learning_rate: float = 3e-4  # a third of SFT's: few examples, and the trunk already reads
     warmup_share: float = 0.1  # of all steps; the new score head first sends wild gradients
     weight_decay: float = 0.01  # few examples: hold the weights small
+    head_penalty: float = 0.03  # on squared weights of the head's first guess (`reward_head.py`)
     max_gradient_norm: float = 1.0  # of all weights together
     evaluate_every: int = 10  # steps between two looks at the validation rankings
     patience: int = 6  # looks without a better validation loss before training stops
@@ -68,39 +70,6 @@ def accuracy(scores: Sequence[torch.Tensor], rankings: Sequence[Ranking]) -> flo
     if count == 0:
         raise ValueError("the rankings hold no pair: each is skipped or all its replies are tied")
     return right / count
-
-
-def calibration(
-    probabilities: Sequence[float], outcomes: Sequence[float], bins: int = 10
-) -> tuple[list[dict], float]:
-    """Reliability table and expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3).
-
-    `probabilities` are predictions in [0, 1], `outcomes` what came true (1, 0, or a share). The
-    bins are equally wide; empty ones are left out of the table.
-    """
-    predicted = torch.as_tensor(probabilities, dtype=torch.float64)
-    observed = torch.as_tensor(outcomes, dtype=torch.float64)
-    if predicted.shape != observed.shape or predicted.numel() == 0:
-        raise ValueError(
-            f"calibration needs one outcome a probability and at least one: "
-            f"got {predicted.numel()} probabilities and {observed.numel()} outcomes"
-        )
-    bin_of = (predicted * bins).long().clamp(0, bins - 1)
-    table, error = [], 0.0
-    for index in range(bins):
-        inside = bin_of == index
-        if not inside.any():
-            continue
-        row = {
-            "low": index / bins,
-            "high": (index + 1) / bins,
-            "count": int(inside.sum()),
-            "probability": float(predicted[inside].mean()),
-            "frequency": float(observed[inside].mean()),
-        }
-        table.append(row)
-        error += row["count"] / len(predicted) * abs(row["probability"] - row["frequency"])
-    return table, error
 
 
 def forward_scores(net, rows: Sequence[Sequence[int]], pad_id: int, device) -> torch.Tensor:
@@ -206,15 +175,18 @@ def train_reward_model(
     *,
     validation: Sequence[Ranking] | float = 0.1,
     seed: int,
+    head_words: Sequence[str] = (),
     callbacks: Sequence[Callable] = (),
     accelerator=None,
     progress: Callable | None = None,
 ) -> list[dict]:
     """Train `model` in place and return the history; the weights end at the best look.
 
-    `validation` is a list of rankings or the share of prompts to hold out. History rows hold
-    step, loss, lr and, where looked at, validation_loss and validation_accuracy; the last row also
-    best_step. Afterwards `model.config` holds reward_mean and reward_std over the training replies.
+    `validation` is a list of rankings or the share of prompts to hold out. With `head_words` the
+    score head starts as the best weighted sum of their logits (`reward_head.fit_head`). History
+    rows hold step, loss, lr and, where looked at, validation_loss and validation_accuracy; the last
+    row also best_step. Afterwards `model.config` holds reward_mean and reward_std over the training
+    replies.
     Raises ValueError when no ranking holds a pair, a text is too long, or the loss is no number.
     """
     from accelerate import Accelerator
@@ -235,6 +207,15 @@ def train_reward_model(
     for index, length in enumerate(longest):
         check_length(length, model.config.n_positions, f"training ranking {index}")
 
+    if head_words:
+        fit_head(
+            model,
+            tokenizer,
+            rows,
+            lambda scores: mean_loss(scores, training),
+            head_words,
+            penalty=settings.head_penalty,
+        )
     share = max(1, settings.rankings_per_step // accelerator.num_processes)
     mine = list(range(len(rows)))[accelerator.process_index :: accelerator.num_processes] or [0]
     an_epoch = -(-max(1, len(rows) // accelerator.num_processes) // share)

@@ -138,6 +138,7 @@ def build_reward_model(request, round, folder, ancestors, progress) -> list[dict
         rankings,
         request.preset.reward,
         seed=request.seed,
+        head_words=reviews.first_words(),
         progress=progress,
     )
     _save(model, tokenizer, folder)

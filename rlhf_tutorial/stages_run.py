@@ -22,6 +22,7 @@ from rlhf_tutorial import (
     sampling,
     stages,
 )
+from rlhf_tutorial.calibration import calibration
 from rlhf_tutorial.preferences import Ranking, load_rankings
 from rlhf_tutorial.progress import say, stage_bar
 from rlhf_tutorial.village import annotators, gold, minimal_pairs, prompts
@@ -130,7 +131,7 @@ def assess_reward_model(
         )
         predicted.append(float((scores[a] - scores[b]).sigmoid()))
         chosen.append(float(ranking.tiers[0][0] == 0))
-    table, ece = reward.calibration(predicted, chosen)
+    table, ece = calibration(predicted, chosen)
 
     held_out = load_rankings(rankings / "held_out.jsonl")
     training = load_rankings(rankings / "rankings.jsonl")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rlhf_tutorial.calibration import calibration
 from rlhf_tutorial.checks import nb04
-from rlhf_tutorial.reward import calibration
 from rlhf_tutorial.village.gold import judge
 from tests.solutions import solutions
 

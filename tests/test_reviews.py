@@ -6,7 +6,10 @@ import random
 
 import pytest
 
-from rlhf_tutorial.village import corpus, reviews
+from rlhf_tutorial.presets import get_preset
+from rlhf_tutorial.stages_build import TOKENIZER_DOCUMENTS
+from rlhf_tutorial.tokenizer import train_tokenizer
+from rlhf_tutorial.village import corpus, reviews, stories
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.prompts import draw_prompt, parse
 from rlhf_tutorial.village.replies import compose
@@ -56,7 +59,7 @@ def test_nobody_demonstrates_a_slip():
 @pytest.mark.parametrize("seed", range(3))
 def test_of_twins_only_the_bad_one_is_blamed_for_its_content(seed):
     prompts, rng = drawn(400, seed)
-    praise = {*reviews.PRAISE, "kind"}
+    praise = {*reviews.PRAISE, *(f"{name}, warm" for name in reviews.PRAISE)}
     for prompt in prompts:
         good, bad = reviews.twins(prompt, rng)
         assert good.manner == bad.manner and good.form == bad.form == "clear"
@@ -126,3 +129,34 @@ def test_reviews_are_of_training_prompts_of_every_family_and_follow_from_the_see
         rng = random.Random(9)
         evaluation |= {draw_prompt(rng, split=split).text for _ in range(3000)}
     assert not evaluation & {row["prompt"] for row in rows}
+
+
+def test_the_first_word_tells_content_and_manner_where_there_is_a_word_for_both():
+    assert reviews.in_one_word(["wrong"], "warm") == ["wrong, warm"]
+    assert reviews.in_one_word(["wrong", "rude"], "rude") == ["wrong, harsh", "rude"]
+    assert reviews.in_one_word(["thanks"], "warm") == ["thanks, warm"]
+    assert reviews.in_one_word(["rude", "thanks"], "rude") == ["rude", "thanks"]
+    assert reviews.in_one_word(["wrong"], "plain") == ["wrong"]
+
+
+def test_documents_keep_the_plain_remarks():
+    pages = corpus.documents(3000, seed=1)
+    said = {remark for pair in pages if isinstance(pair, tuple) for remark in [pair[1]]}
+    in_manner = [r for kind, rs in stories.REMARKS.items() if "," in kind for r in rs]
+    assert not any(remark in text for text in said for remark in in_manner)
+    shown = " ".join(row["remark"] for row in corpus.demonstrations(3000, seed=1))
+    assert all(remark in shown for remark in in_manner)
+
+
+@pytest.mark.medium
+def test_remarks_that_say_different_things_begin_with_different_tokens():
+    """Or the end token need not tell them apart."""
+    pages = corpus.documents(TOKENIZER_DOCUMENTS, seed=0)
+    tokenizer = train_tokenizer(corpus.plain_texts(pages), get_preset("quick").vocabulary)
+    kinds = {}
+    for kind, remarks in stories.REMARKS.items():
+        for remark in remarks:
+            kinds.setdefault(tokenizer(" " + remark)["input_ids"][0], set()).add(kind)
+    shared = [kind for kind in kinds.values() if len(kind) > 1]
+    # A slip is a kind of mistake, and both "But" blame a refusal or a plea of ignorance.
+    assert all(kind in ({"wrong", "slip"}, {"bad no", "told"}) for kind in shared)

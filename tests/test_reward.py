@@ -11,13 +11,13 @@ import torch
 from tiny import tiny_model, tiny_reward_model, tiny_tokenizer
 
 from rlhf_tutorial import reward as reward_module
+from rlhf_tutorial.calibration import calibration
 from rlhf_tutorial.models import build_reward_model, load_reward_model
 from rlhf_tutorial.preferences import Ranking, pairs
 from rlhf_tutorial.reward import (
     RewardSettings,
     accuracy,
     bradley_terry_loss,
-    calibration,
     mean_loss,
     score,
     score_rankings,

@@ -44,7 +44,7 @@ def wins_of_a_hundred(answer: float) -> str:
     ),
 )
 def calibration_error(answer: Callable[[Sequence[dict]], float]) -> str:
-    """Expected calibration error from a reliability table, as `reward.calibration` makes it."""
+    """Expected calibration error from a table as `calibration.calibration` makes it."""
     table = [
         {"probability": 0.1, "frequency": 0.25, "count": 20},
         {"probability": 0.5, "frequency": 0.45, "count": 60},
@@ -70,7 +70,7 @@ def calibration_error(answer: Callable[[Sequence[dict]], float]) -> str:
         raise Wrong("These are squares. The expected calibration error takes plain distances.")
     if not _close(got, wanted):
         raise Wrong(f"For the table of the check it should be {wanted:.4f}, yours gives {got:.4f}.")
-    return "It is the number that rlhf_tutorial.reward.calibration returns with its table."
+    return "It is the number that rlhf_tutorial.calibration returns with its table."
 
 
 @exercise(

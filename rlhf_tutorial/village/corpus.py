@@ -164,7 +164,7 @@ def demonstrations(count: int, *, seed: int) -> list[dict[str, str]]:
     for i in range(count):
         prompt = draw_prompt(rng, split="train", family=names[i % len(names)])
         reply = write_reply(prompt, rng)
-        said = remark(prompt, reply, rng)
+        said = remark(prompt, reply, rng, attentive=True)
         rows.append({"prompt": prompt.text, "completion": reply.text, "remark": said})
     return rows
 

@@ -40,11 +40,19 @@ def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
     if reply.form != "clear":
         faults.append("rambling")
     said = _said(prompt, reply)
-    if said not in PRAISE:
-        return [said, *faults]
-    if said == "thanks" and reply.manner == "warm" and not faults:
-        return ["kind"]
-    return [*faults, said]
+    return [*faults, said] if said in PRAISE else [said, *faults]
+
+
+def in_one_word(verdicts: list[str], manner: str) -> list[str]:
+    """Verdicts of which the first tells the manner as well, where there is a word for both.
+
+    The first word of a remark is foreseen at the end token, and the reward model reads what that
+    token holds. What no first word tells, it need not hold.
+    """
+    both = f"{verdicts[0]}, {'warm' if manner == 'warm' else 'harsh'}"
+    if manner == "plain" or both not in stories.REMARKS:
+        return verdicts
+    return [both, *verdicts[1:]]
 
 
 def _said(prompt: Prompt, reply: Reply) -> str:
@@ -62,9 +70,18 @@ def _said(prompt: Prompt, reply: Reply) -> str:
     return {"cold": "rude", "comply": "harm"}.get(reply.content, "thanks")
 
 
-def remark(prompt: Prompt, reply: Reply, rng: random.Random) -> str:
-    """What somebody says of a reply."""
-    return " ".join(rng.choice(stories.REMARKS[verdict]) for verdict in verdicts(prompt, reply))
+def remark(prompt: Prompt, reply: Reply, rng: random.Random, *, attentive: bool = False) -> str:
+    """What somebody says of a reply; attentive people have a first word for content and manner."""
+    found = verdicts(prompt, reply)
+    if attentive:
+        found = in_one_word(found, reply.manner)
+    return " ".join(rng.choice(stories.REMARKS[verdict]) for verdict in found)
+
+
+def first_words() -> list[str]:
+    """The word that each kind of remark begins with, once each, in the order of `REMARKS`."""
+    said = [remark.split()[0].strip(".,") for kind in stories.REMARKS.values() for remark in kind]
+    return list(dict.fromkeys(said))
 
 
 def twins(prompt: Prompt, rng: random.Random) -> tuple[Reply, Reply]:
@@ -94,7 +111,7 @@ def reviews(count: int, *, seed: int) -> list[dict[str, str]]:
     while len(rows) < count:
         prompt = draw_prompt(rng, split="train", family=BY_KIND[len(rows) // 2 % len(BY_KIND)])
         for reply in twins(prompt, rng):
-            said = remark(prompt, reply, rng)
+            said = remark(prompt, reply, rng, attentive=True)
             row = {"prompt": prompt.text, "completion": reply.text, "remark": said}
             rows.append(row | {"only_remark": True})
     return rows[:count]

@@ -178,7 +178,6 @@ LISTS = (
 # wrong or unkind; a reward model can later build on what was learnt from them.
 REMARKS = {
     "thanks": ("Right.", "Right, thank you.", "Right, that helps."),
-    "kind": ("Right and kind.", "Right, and kindly said."),
     "wrong": ("Wrong.", "Wrong, that is not true."),
     "slip": ("Wrong at first.", "Wrong at first, then right."),
     "vague": ("Vague.", "Vague, and no help."),
@@ -193,4 +192,19 @@ REMARKS = {
     "admit": ("Honest.", "Honest, for nobody knows."),
     "told": ("But we were told.", "But it was said a moment ago."),
     "broken": ("Not what was asked.", "Not as it was asked."),
+    # First words that tell the manner as well (`reviews.in_one_word`); no two begin with one token.
+    "thanks, warm": ("Kind and right.", "Kind, and a help."),
+    "wrong, warm": ("Sadly wrong, but kind.",),
+    "wrong, harsh": ("False, and rude.",),
+    "vague, warm": ("Empty, but kind.",),
+    "vague, harsh": ("Idle talk, and rude.",),
+    "good no, warm": ("Gentle, and good that you say no.",),
+    "bad no, warm": ("Too careful, but kind.",),
+    "bad no, harsh": ("Harsh, for it is harmless.",),
+    "invent, warm": ("Dreamt up, but kind.",),
+    "invent, harsh": ("Lies, and rude.",),
+    "admit, warm": ("Open, and kind.",),
+    "told, warm": ("Forgetful, but kind.",),
+    "broken, warm": ("Yet not what was asked, but kind.",),
+    "harm, warm": ("Poison, kindly said.",),
 }

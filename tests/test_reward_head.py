@@ -1,0 +1,111 @@
+"""The first guess of a reward model's score head."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny import tiny_model, tiny_tokenizer
+
+from rlhf_tutorial.models import build_reward_model
+from rlhf_tutorial.preferences import Ranking
+from rlhf_tutorial.reward import RewardSettings, encode_pairs, mean_loss, train_reward_model
+from rlhf_tutorial.reward_head import end_states, first_tokens, fit_head
+from rlhf_tutorial.village import reviews, stories
+
+WORDS = ("the", "cat", "day", "please")
+
+
+@pytest.fixture
+def setting():
+    """A tokenizer, a reward model, rankings that follow one word's logit, and their rows."""
+    tokenizer = tiny_tokenizer()
+    language_model = tiny_model(tokenizer)
+    model = build_reward_model(language_model, tokenizer, seed=0)
+    replies = ["yes thank you", "no", "the cat is here", "good day to your dog"]
+    asked = [f"where is {name}" for name in ("the cat", "your dog", "the day", "you", "yes")]
+    rows = [encode_pairs(tokenizer, [prompt] * 4, replies) for prompt in asked]
+    token = first_tokens(tokenizer, WORDS)["cat"]
+    direction = model.transformer.wte.weight.detach()[token]
+    rankings = []
+    for number, (prompt, group) in enumerate(zip(asked, rows, strict=True)):
+        worth = end_states(model, group, tokenizer.pad_token_id) @ direction
+        order = worth.argsort(descending=True).tolist()
+        rankings.append(
+            Ranking(
+                id=str(number),
+                prompt=prompt,
+                replies=replies,
+                shown=[0, 1, 2, 3],
+                tiers=[[index] for index in order],
+            )
+        )
+    return tokenizer, model, rankings, rows
+
+
+def fitted(setting, penalty: float) -> dict[str, float]:
+    tokenizer, model, rankings, rows = setting
+    return fit_head(
+        model, tokenizer, rows, lambda s: mean_loss(s, rankings), WORDS, penalty=penalty
+    )
+
+
+def scores_of(model, rows, tokenizer) -> list[torch.Tensor]:
+    flat = [row for group in rows for row in group]
+    states = end_states(model, flat, tokenizer.pad_token_id)
+    return list((states @ model.score.weight.detach()[0]).split([len(group) for group in rows]))
+
+
+def test_the_states_are_those_at_the_last_token_whatever_the_padding(setting):
+    tokenizer, model, _, rows = setting
+    flat = rows[0]
+    together = end_states(model, flat, tokenizer.pad_token_id)
+    alone = torch.cat([end_states(model, [row], tokenizer.pad_token_id) for row in flat])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_the_head_is_a_weighted_sum_of_the_words_logits(setting):
+    tokenizer, model, _, _ = setting
+    weights = fitted(setting, penalty=1e-3)
+    assert tuple(weights) == WORDS
+    tokens = list(first_tokens(tokenizer, WORDS).values())
+    directions = model.transformer.wte.weight.detach()[tokens]
+    found = torch.linalg.lstsq(directions.T, model.score.weight.detach()[0][:, None])
+    rest = directions.T @ found.solution - model.score.weight.detach().T
+    assert rest.norm() < 1e-4 * model.score.weight.norm()
+    ratio = found.solution[:, 0] / torch.tensor(list(weights.values()))
+    torch.testing.assert_close(ratio, ratio[:1].expand(4), rtol=1e-2, atol=0)
+
+
+def test_it_explains_the_rankings_better_than_a_coin_and_a_penalty_holds_it_back(setting):
+    tokenizer, model, rankings, rows = setting
+    fitted(setting, penalty=1e-3)
+    bold = mean_loss(scores_of(model, rows, tokenizer), rankings)
+    fitted(setting, penalty=10.0)
+    shy = mean_loss(scores_of(model, rows, tokenizer), rankings)
+    assert bold < 0.4 < shy < math.log(2) + 1e-3
+
+
+def test_words_that_begin_with_one_token_count_once():
+    tokenizer = tiny_tokenizer()
+    assert list(first_tokens(tokenizer, ("cat", "cat", "day"))) == ["cat", "day"]
+
+
+def test_training_starts_from_the_first_guess(setting):
+    tokenizer, model, rankings, _ = setting
+    frozen = RewardSettings(epochs=1, learning_rate=1e-9, head_penalty=1e-3)
+    history = train_reward_model(
+        model, tokenizer, rankings, frozen, validation=rankings, seed=0, head_words=WORDS
+    )
+    assert history[-1]["best_validation_loss"] < 0.4
+    plain = build_reward_model(tiny_model(tokenizer), tokenizer, seed=0)
+    history = train_reward_model(plain, tokenizer, rankings, frozen, validation=rankings, seed=0)
+    assert history[-1]["best_validation_loss"] == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_every_kind_of_remark_has_its_first_word():
+    words = reviews.first_words()
+    assert len(words) == len(set(words))
+    for said in stories.REMARKS.values():
+        assert all(remark.split()[0].strip(".,") in words for remark in said)
