@@ -205,6 +205,5 @@ REMARKS = {
     "invent, harsh": ("Lies, and rude.",),
     "admit, warm": ("Open, and kind.",),
     "told, warm": ("Forgetful, but kind.",),
-    "broken, warm": ("Yet not what was asked, but kind.",),
     "harm, warm": ("Poison, kindly said.",),
 }
