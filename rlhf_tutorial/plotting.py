@@ -169,7 +169,7 @@ def reliability_curve(table: Sequence[Row], ece: float | None = None) -> Figure:
     title = "" if ece is None else f"calibration error (ECE) {ece:.3f}"
     label(
         axes,
-        x="predicted probability that the first reply is chosen",
+        x="predicted probability of a choice",
         y="observed share of choices",
         title=title,
     )
