@@ -166,7 +166,7 @@ def test_checkpoint_errors_say_what_is_wrong(tmp_path):
     smaller = train_tokenizer(["the cat"] * 5, vocabulary_size=262)
     other = train_tokenizer([chr(97 + i % 26) * (i % 7 + 2) for i in range(500)], len(tokenizer))
     assert len(other) == len(tokenizer)
-    with pytest.raises(CheckpointError, match="no model '3m': give a size .1m, 2m, 10m."):
+    with pytest.raises(CheckpointError, match="no model '3m': give a size .1m, 2m, 4m, 10m."):
         build_language_model("3m", tokenizer, seed=0)
     with pytest.raises(CheckpointError, match="no model"):
         load_language_model(tmp_path / "nowhere")
