@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import geometric_mean
 from typing import TYPE_CHECKING
 
 from rlhf_tutorial.plotting_parts import INK, LINE_COLOURS, MODEL_COLOURS, label, new_figure
@@ -31,8 +32,8 @@ def growth(panels: Sequence[Panel], *, columns: int) -> Figure:
         axes = all_axes[measures.index(y_name)][names.index(x_name)]
         empty.discard(axes)
         axes.plot(xs, ys, "o", color=MODEL_COLOURS["sft"], markersize=5)
-        middle = len(xs) // 2
-        through = [ys[middle] * (x / xs[middle]) ** slope for x in xs]
+        middle_x, middle_y = geometric_mean(xs), geometric_mean(ys)  # the fit goes through both
+        through = [middle_y * (x / middle_x) ** slope for x in xs]
         axes.plot(
             xs, through, "--", color=LINE_COLOURS[1], linewidth=1.2, label=f"slope {slope:.2f}"
         )
