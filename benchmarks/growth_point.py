@@ -14,7 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.ppo_sides import megabytes_at_most, megabytes_now  # noqa: E402
+from benchmarks.growth import USUAL  # noqa: E402
+from benchmarks.ppo_sides import (  # noqa: E402
+    import_what_comes_later,
+    megabytes_at_most,
+    megabytes_now,
+)
 from rlhf_tutorial import models, sampling  # noqa: E402
 from rlhf_tutorial.bench_materials import DOCUMENTS  # noqa: E402
 from rlhf_tutorial.bench_sampling import never_ending, tokens_a_second  # noqa: E402
@@ -29,13 +34,6 @@ from rlhf_tutorial.village import corpus  # noqa: E402
 
 STEPS = 3  # of PPO, after one of warm-up
 PRETRAINING_STEPS = 12
-
-
-def heavy_imports() -> None:
-    """What is imported only where it is used belongs to the imports all the same."""
-    import accelerate  # noqa: F401
-    import safetensors.torch  # noqa: F401
-    from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel  # noqa: F401
 
 
 def ppo_speed(policy, reward_model, tokenizer, prompts, point: dict) -> float:
@@ -65,7 +63,7 @@ def ppo_speed(policy, reward_model, tokenizer, prompts, point: dict) -> float:
 
 def main() -> None:
     point = json.loads(sys.argv[1])
-    heavy_imports()
+    import_what_comes_later()
     documents = corpus.documents(DOCUMENTS, seed=0)
     tokenizer = train_tokenizer(corpus.plain_texts(documents), get_preset("quick").vocabulary)
     held = megabytes_now()
@@ -85,7 +83,7 @@ def main() -> None:
 
     batch = prompts[: point["batch"]]
     said["sampling"] = statistics.median(tokens_a_second(draw, [batch], turn) for turn in range(3))
-    if (point["batch"], point["length"]) == (128, 32):  # neither matters to pretraining
+    if point == USUAL | {"size": point["size"]}:  # batch and length do not matter to pretraining
         clock = StepClock()
         settings = PretrainingSettings(steps=PRETRAINING_STEPS)
         pretrain(model, tokenizer, documents, settings, seed=0, progress=clock)

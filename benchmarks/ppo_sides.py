@@ -35,6 +35,13 @@ def megabytes_at_most() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def import_what_comes_later() -> None:
+    """What ours imports only where it is used belongs to the imports all the same."""
+    import accelerate  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel  # noqa: F401
+
+
 def say(**row) -> None:
     """Tell the parent."""
     print(MARK + json.dumps(row), flush=True)
@@ -65,10 +72,7 @@ class Turns:
 
 def ours(task: dict) -> None:
     """`rlhf_tutorial.ppo.train_ppo` on the task."""
-    import accelerate  # noqa: F401  what is imported later belongs to the imports all the same
-    import safetensors.torch  # noqa: F401
-    from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel  # noqa: F401
-
+    import_what_comes_later()
     from rlhf_tutorial import models
     from rlhf_tutorial.ppo import PPOSettings, train_ppo
     from rlhf_tutorial.reward import score_ids, score_rollout

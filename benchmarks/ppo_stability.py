@@ -69,13 +69,21 @@ class Bases:
     def __init__(self) -> None:
         self.found: dict[int, dict] = {}
 
+    @staticmethod
+    def request(base: int) -> stages.Request:
+        """Where the run of a seed keeps its artefacts."""
+        home = ROOT / "runs" if base == 0 else ROOT / "runs" / "seeds"
+        return stages.Request("quick", base, home / f"quick-{base}" / "artefacts")
+
+    def are_there(self, base: int) -> bool:
+        """Whether nothing of a seed would have to be built."""
+        return base in self.found or not stages.missing(self.request(base), "reward_model")
+
     def of(self, base: int) -> dict:
         """`{"sft": artefact, "reward_model": artefact}` of a seed."""
         if base not in self.found:
-            home = ROOT / "runs" if base == 0 else ROOT / "runs" / "seeds"
-            request = stages.Request("quick", base, home / f"quick-{base}" / "artefacts")
-            parts = {name: stages.build(request, name) for name in ("sft", "reward_model")}
-            self.found[base] = parts
+            names = ("sft", "reward_model")
+            self.found[base] = {name: stages.build(self.request(base), name) for name in names}
         return self.found[base]
 
     def fingerprint(self, base: int) -> str:
@@ -203,7 +211,7 @@ def main() -> None:
     rows = []
     for case in cases():
         late = time.perf_counter() - start > options.seconds
-        if (options.only and case.kind != options.only) or (late and case.base not in bases.found):
+        if options.only not in (None, case.kind) or (late and not bases.are_there(case.base)):
             continue
         name = key(case, bases.fingerprint(case.base))
         if name not in done:

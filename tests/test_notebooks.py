@@ -99,23 +99,24 @@ def sabotaged(home: Path, stage: str, spoil) -> dict[str, str]:
     return {"RLHF_TUTORIAL_HOME": str(home), "RLHF_TUTORIAL_HEADLESS": "1"}
 
 
+def artefact_of(run: Path, stage: str) -> Path:
+    """The folder of an artefact of a stage."""
+    return next(p for p in (run / "artefacts").iterdir() if p.name.startswith(f"{stage}-"))
+
+
 def the_sft_model_instead(folder: Path, run: Path) -> None:
     """What PPO with a learning rate of 0 would give."""
-    sft = next(path for path in (run / "artefacts").iterdir() if path.name.startswith("sft-"))
-    shutil.copy(sft / "model.safetensors", folder / "model.safetensors")
+    shutil.copy(artefact_of(run, "sft") / "model.safetensors", folder / "model.safetensors")
 
 
 def far_without_a_penalty(folder: Path, run: Path) -> None:
     """What PPO makes of SFT with KL coefficient 0, a high rate and many steps."""
     ready = run.parent / "far"  # one training serves all artefacts of the stage
     if not ready.exists():
-        places = {
-            name: next(p for p in (run / "artefacts").iterdir() if p.name.startswith(f"{name}-"))
-            for name in ("sft", "reward_model")
-        }
-        tokenizer = load_tokenizer(places["sft"])
-        policy, reference = (models.load_language_model(places["sft"], tokenizer) for _ in range(2))
-        reward_model = models.load_reward_model(places["reward_model"], tokenizer)
+        sft = artefact_of(run, "sft")
+        tokenizer = load_tokenizer(sft)
+        policy, reference = (models.load_language_model(sft, tokenizer) for _ in range(2))
+        reward_model = models.load_reward_model(artefact_of(run, "reward_model"), tokenizer)
         train_ppo(
             policy,
             reference,

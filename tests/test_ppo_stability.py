@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import asdict, replace
 
 import pytest
 
-from benchmarks import ppo_stability
+from benchmarks import kept_runs, ppo_stability
 from rlhf_tutorial import models, plotting_stability
 from rlhf_tutorial.ppo import PPOSettings
 from rlhf_tutorial.tokenizer import train_tokenizer
@@ -118,3 +119,21 @@ def test_a_run_that_ends_in_an_error_is_kept_with_its_words(bases):
     found = ppo_stability.run(short(**settings), bases)
     assert "the policy has collapsed" in found["error"] and found["steps"] == 3
     assert ppo_stability.collapsed(found)
+
+
+def test_without_time_only_what_is_kept_is_shown(tmp_path, monkeypatch):
+    """`--seconds 0` starts no run and builds no model."""
+    case = ppo_stability.cases()[0]
+    file = tmp_path / "rows.jsonl"
+    kept_runs.keep(file, {"key": ppo_stability.key(case, "weights"), **row()})
+    written = []
+    monkeypatch.setattr(ppo_stability, "write", written.extend)
+    monkeypatch.setattr(ppo_stability, "run", lambda case, bases: pytest.fail("a run was started"))
+    monkeypatch.setattr(ppo_stability.Bases, "are_there", lambda self, base: base == case.base)
+    monkeypatch.setattr(ppo_stability.Bases, "fingerprint", lambda self, base: "weights")
+    monkeypatch.setattr(sys, "argv", ["ppo_stability.py", "--seconds", "0", "--out", str(file)])
+    ppo_stability.main()
+    assert len(written) == 1
+    monkeypatch.setattr(ppo_stability.Bases, "are_there", lambda self, base: False)
+    with pytest.raises(SystemExit, match="no run finished"):
+        ppo_stability.main()

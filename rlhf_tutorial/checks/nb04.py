@@ -70,7 +70,7 @@ def calibration_error(answer: Callable[[Sequence[dict]], float]) -> str:
         raise Wrong("These are squares. The expected calibration error takes plain distances.")
     if not _close(got, wanted):
         raise Wrong(f"For the table of the check it should be {wanted:.4f}, yours gives {got:.4f}.")
-    return "It is the number that rlhf_tutorial.calibration returns with its table."
+    return "It is the number that rlhf_tutorial.calibration.calibration returns with its table."
 
 
 @exercise(
