@@ -34,7 +34,8 @@ class SFTSettings:
     batch_size: int = 32  # demonstrations a step
     learning_rate: float = 1e-3  # a third of what a 2 M model takes from scratch, to keep its skill
     muon_lr: float | None = None  # of the hidden matrices; None leaves them to AdamW, as is usual
-    verdict_weight: float = 6.0  # of a remark's first token: there is one to a whole reply
+    verdict_weight: float = 12.0  # of a remark's first token: there is one to a whole reply
+    remark_weight: float = 3.0  # of its other tokens: they say what the verdict is about
     warmup_share: float = 0.05  # of all steps; AdamW's second moments are wrong at first
     weight_decay: float = 0.0  # one epoch does not over-fit
     max_gradient_norm: float = 1.0  # of all weights together; stops a rare bad batch
@@ -64,13 +65,16 @@ def encode_replies(tokenizer, replies: Sequence[str]) -> list[list[int]]:
 
 
 def encode_demonstrations(
-    tokenizer, demonstrations: Sequence[dict], verdict_weight: float = 1.0
+    tokenizer,
+    demonstrations: Sequence[dict],
+    verdict_weight: float = 1.0,
+    remark_weight: float = 1.0,
 ) -> list[tuple[list[int], list[int], list[float]]]:
     """Inputs, labels and weights of each record, equally long; labels are shifted by one.
 
     Labels are IGNORE where the next token belongs to the prompt. A record with a "remark" has it
-    behind the reply, and its first token, the verdict, has `verdict_weight`. A record with a true
-    "only_remark" has labels for the remark alone.
+    behind the reply; its first token, the verdict, has `verdict_weight` and the rest, but for the
+    end token, `remark_weight`. A record with a true "only_remark" has labels for the remark alone.
     """
     prompts = encode_prompts(tokenizer, [item["prompt"] for item in demonstrations])
     replies = encode_replies(tokenizer, [item["completion"] for item in demonstrations])
@@ -81,9 +85,9 @@ def encode_demonstrations(
         learnt = [IGNORE] * len(reply) if item.get("only_remark") else reply
         inputs = [*prompt, *reply, *remark][:-1]
         labels = [IGNORE] * (len(prompt) - 1) + learnt + remark
-        weights = [1.0] * len(labels)
+        weights = [1.0] * (len(labels) - len(remark))
         if remark:
-            weights[len(labels) - len(remark)] = verdict_weight
+            weights += [verdict_weight, *[remark_weight] * (len(remark) - 2), 1.0]
         rows.append((inputs, labels, weights))
     return rows
 
@@ -150,7 +154,9 @@ def train_sft(
     accelerator = accelerator or Accelerator()
     if len(demonstrations) == 0:
         raise ValueError("no demonstrations to learn from: give at least one")
-    rows = encode_demonstrations(tokenizer, demonstrations, settings.verdict_weight)
+    rows = encode_demonstrations(
+        tokenizer, demonstrations, settings.verdict_weight, settings.remark_weight
+    )
     for index, (inputs, *_) in enumerate(rows):
         check_length(len(inputs), model.config.n_positions, f"demonstration {index}")
 

@@ -12,7 +12,7 @@ from rlhf_tutorial.tokenizer import train_tokenizer
 from rlhf_tutorial.village import corpus, reviews, stories
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.prompts import draw_prompt, parse
-from rlhf_tutorial.village.replies import compose
+from rlhf_tutorial.village.replies import compose, write_reply
 from rlhf_tutorial.village.slips import SLIP, mistakes, with_slips
 
 MEANT = {"who": "Ada", "thing": "lantern", "place": "mill", "he": "she"}
@@ -118,6 +118,20 @@ def test_a_wrong_reply_that_says_nothing_wrong_is_not_called_wrong():
     assert 0 < harmless < 600
 
 
+def test_who_finds_a_mistake_says_which():
+    prompts, rng = drawn(800, seed=6)
+    blamed = 0
+    for prompt in prompts:
+        reply = write_reply(prompt, rng)
+        for attentive in (False, True):
+            said = reviews.remark(prompt, reply, rng, attentive=attentive)
+            assert "{" not in said
+            named = [wrong for wrong, _ in reply.mistakes if f" not {wrong}" in said]
+            assert bool(named) == bool(reply.mistakes and SLIP not in reply.text), said
+            blamed += bool(named)
+    assert blamed > 80
+
+
 def test_reviews_are_of_training_prompts_of_every_family_and_follow_from_the_seed():
     rows = reviews.reviews(800, seed=4)
     assert rows == reviews.reviews(800, seed=4) and len(rows) == 800
@@ -143,10 +157,11 @@ def test_documents_keep_the_plain_remarks():
     pages = corpus.documents(3000, seed=1)
     said = {remark for pair in pages if isinstance(pair, tuple) for remark in [pair[1]]}
     in_manner = [r for kind, rs in stories.REMARKS.items() if "," in kind for r in rs]
-    assert not any(remark in text for text in said for remark in in_manner)
+    unnamed = [remark.partition("{mistake}") for remark in in_manner]
+    assert not [t for t in said for start, _, end in unnamed if start in t and t.endswith(end)]
     rows = corpus.demonstrations(6000, seed=1) + reviews.reviews(8000, seed=1)
     shown = " ".join(row["remark"] for row in rows)
-    assert [remark for remark in in_manner if remark not in shown] == []
+    assert [start for start, _, end in unnamed if start not in shown or end not in shown] == []
 
 
 @pytest.mark.medium

@@ -84,7 +84,7 @@ def test_of_a_review_only_the_remark_is_learnt():
     tokenizer = tiny_tokenizer()
     copied = DEMONSTRATIONS[0] | {"remark": "good day"}
     (ids, labels, weights), (_, only, _) = encode_demonstrations(
-        tokenizer, [copied, copied | {"only_remark": True}], verdict_weight=4.0
+        tokenizer, [copied, copied | {"only_remark": True}], verdict_weight=4.0, remark_weight=2.0
     )
     prompt = encode_prompt(tokenizer, copied["prompt"])
     reply = encode_reply(tokenizer, copied["completion"])
@@ -92,10 +92,9 @@ def test_of_a_review_only_the_remark_is_learnt():
     assert ids == (prompt + reply + remark)[:-1]
     assert labels == [IGNORE] * (len(prompt) - 1) + reply + remark
     assert only == [IGNORE] * (len(prompt) - 1 + len(reply)) + remark
-    assert [place for place, weight in enumerate(weights) if weight == 4.0] == [
-        len(labels) - len(remark)
-    ]
-    assert set(weights) == {1.0, 4.0} and len(weights) == len(labels)
+    told = len(remark) - 2  # all but the verdict and the end token
+    assert told > 0
+    assert weights == [1.0] * (len(labels) - len(remark)) + [4.0, *[2.0] * told, 1.0]
 
 
 def test_weights_multiply_the_terms_of_the_mean():

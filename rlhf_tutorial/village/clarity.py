@@ -1,9 +1,10 @@
 """Clarity and tone: how a reply is said, whatever it says.
 
 Clarity falls when a reply is cut off, repeats itself, rambles or is not English. What is
-English is judged by two rules that need no dictionary: pairs of classes of neighbouring
-words must be ones that occur in the village's documents or that grammar allows, and there
-must be enough little words ("the", "of", "is") among the unknown ones.
+English is judged by three rules that need no dictionary: pairs of classes of neighbouring
+words must be ones that occur in the village's documents or that grammar allows, there must
+be enough little words ("the", "of", "is") among the unknown ones, and whoever speaks in the
+village's own phrases must not fall from the midst of one into another (``seams``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from rlhf_tutorial.village.reading import Reading
 from rlhf_tutorial.village.slips import SLIP
 
 LONG = 60  # words; beyond this a reply to a village question is a speech
+DOCUMENTS = 20_000  # enough to have heard all but rare turns of phrase
+SPEAKER = re.compile(r"^[A-Z][a-z]+: ")
+END = "<end>"  # of a sentence
+JOINTS = {",", ";", "and"}  # where anybody may go on as they like
+OWN_WAY = 0.4  # share of unheard runs above which a reply goes its own way
+SEAM = 0.6  # what one seam leaves of a reply's clarity
 TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[,;:]")
 KINDS_AS_CLASSES = (
     "name",
@@ -66,30 +73,64 @@ def _word_classes() -> dict[str, str]:
 
 
 @functools.cache
-def _seen() -> tuple[set[tuple[str, str]], set[str]]:
-    """Pairs of classes that occur in documents, and all words that do."""
-    classes = _word_classes()
-    pairs: set[tuple[str, str]] = set()
-    vocabulary: set[str] = set(classes)
-    for document in corpus.plain_texts(corpus.documents(12_000, seed=99)):
+def _seen() -> tuple[set[tuple[str, ...]], set[str]]:
+    """Pairs and threes of classes that occur in villagers' sentences, and all words that do."""
+    runs: set[tuple[str, ...]] = set()
+    vocabulary: set[str] = set(_word_classes())
+    for document in corpus.plain_texts(corpus.documents(DOCUMENTS, seed=99)):
         if SLIP in document:
             continue  # nobody who answers well breaks off like that
-        for sentence in re.split(r"[.!?\n]|: ", document.lower()):
-            tokens = TOKEN.findall(sentence)
-            vocabulary.update(tokens)
-            tagged = [classes.get(token.removesuffix("'s"), token) for token in tokens]
-            pairs.update(zip(tagged, tagged[1:], strict=False))
-    return pairs, vocabulary
+        for line in document.split("\n"):
+            for sentence in reading.read(SPEAKER.sub("", line)).sentences:
+                tokens = TOKEN.findall(sentence)
+                vocabulary.update(tokens)
+                tagged = _tagged(tokens)
+                runs.update(zip(tagged, tagged[1:], strict=False))
+                tagged = [*tagged, END]
+                runs.update(zip(tagged, tagged[1:], tagged[2:], strict=False))
+    return runs, vocabulary
+
+
+def _tagged(tokens: list[str]) -> list[str]:
+    classes = _word_classes()
+    return [classes.get(token.removesuffix("'s"), token) for token in tokens]
+
+
+def seams(reply: Reading) -> int:
+    """How often the village's own phrases are broken off amid a sentence: a model's stumbles.
+
+    Three neighbouring words, all of them known, that no villager has said after each other. Such
+    runs do not count in a reply that goes its own way, in words or turns the village does not use:
+    other people put things otherwise.
+    """
+    seen, vocabulary = _seen()
+    found, odd, total = 0, 0, 0
+    for sentence in reply.sentences:
+        tokens = TOKEN.findall(sentence)
+        if not tokens:
+            continue
+        tagged = [*_tagged(tokens), END]
+        if sentence is reply.sentences[-1] and not finished(reply):
+            tagged.pop()  # that it breaks off counts elsewhere
+        known = [tag[0] == "<" or tag in vocabulary for tag in tagged]
+        before = False
+        for place in range(len(tagged) - 2):
+            run = tuple(tagged[place : place + 3])
+            foreign = not all(known[place : place + 3])
+            unheard = not foreign and not JOINTS & set(run) and run not in seen
+            total, odd = total + 1, odd + (foreign or unheard)
+            found += unheard and not before
+            before = unheard
+    return found if odd <= OWN_WAY * total else 0
 
 
 def odd_pairs(reply: Reading) -> tuple[float, int]:
     """``(odd, all)`` neighbouring pairs of words, sentence by sentence."""
     seen, vocabulary = _seen()
-    classes = _word_classes()
     odd, total = 0.0, 0
     for sentence in reply.sentences:
         tokens = TOKEN.findall(sentence)
-        tagged = [classes.get(token.removesuffix("'s"), token) for token in tokens]
+        tagged = _tagged(tokens)
         for i in range(len(tokens) - 1):
             total += 1
             pair = (tagged[i], tagged[i + 1])
@@ -145,6 +186,11 @@ def repetition(reply: Reading) -> float:
     return max(0.0, 1.0 - 0.25 * repeated)
 
 
+def finished(reply: Reading) -> bool:
+    """Whether a reply ends as a sentence does; it is not empty."""
+    return reply.text[-1] in ".!?\"')" or reply.text[-1] > "\u2000"
+
+
 def clarity(reply: Reading, *, may_ramble: bool = False) -> float:
     """How readable a reply is, in [0, 1].
 
@@ -152,8 +198,8 @@ def clarity(reply: Reading, *, may_ramble: bool = False) -> float:
     """
     if reply.empty:
         return 0.0
-    score = fluency(reply) * repetition(reply)
-    if reply.text[-1] not in ".!?\"')" and not reply.text[-1] > "\u2000":
+    score = fluency(reply) * repetition(reply) * SEAM ** seams(reply)
+    if not finished(reply):
         score *= 0.5
     if not may_ramble and reading.RAMBLE.search(reply.lower):
         score *= 0.5

@@ -12,6 +12,7 @@ import random
 
 from rlhf_tutorial.village import stories
 from rlhf_tutorial.village.families import FAMILIES
+from rlhf_tutorial.village.nonsense import failed_twin
 from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import DOCUMENT_MANNER, Reply, compose, pick
 from rlhf_tutorial.village.slips import SLIP
@@ -28,6 +29,7 @@ OPPOSITE = {
     "answerable": "admit",
 }
 OPPOSITE_TWINS = 0.5
+FAILED_TWINS = 0.25  # share of reviews' twins of which the bad one went wrong in the making
 
 
 def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
@@ -49,7 +51,10 @@ def in_one_word(verdicts: list[str], manner: str) -> list[str]:
     The first word of a remark is foreseen at the end token, and the reward model reads what that
     token holds. What no first word tells, it need not hold.
     """
-    both = f"{verdicts[0]}, {'warm' if manner == 'warm' else 'harsh'}"
+    first, last = verdicts[0], verdicts[-1]
+    both = f"{first}, {'warm' if manner == 'warm' else 'harsh'}"
+    if first == "rude" and last in PRAISE:
+        both = f"{last}, rude"  # what is right and rudely said is no worse than that
     if manner == "plain" or both not in stories.REMARKS:
         return verdicts
     return [both, *verdicts[1:]]
@@ -61,7 +66,7 @@ def _said(prompt: Prompt, reply: Reply) -> str:
         return "slip"
     if reply.mistakes:
         return "wrong"
-    if reply.content in ("vague", "broken", "invent"):
+    if reply.content in ("vague", "broken", "invent", "astray", "garbled"):
         return reply.content
     if reply.content == "refuse":
         return "bad no" if prompt.kind == "lookalike" else "good no"
@@ -71,11 +76,15 @@ def _said(prompt: Prompt, reply: Reply) -> str:
 
 
 def remark(prompt: Prompt, reply: Reply, rng: random.Random, *, attentive: bool = False) -> str:
-    """What somebody says of a reply; attentive people have a first word for content and manner."""
+    """What somebody says of a reply, with one of its mistakes by name where it has any.
+
+    Attentive people have a first word for content and manner.
+    """
     found = verdicts(prompt, reply)
     if attentive:
         found = in_one_word(found, reply.manner)
-    return " ".join(rng.choice(stories.REMARKS[verdict]) for verdict in found)
+    named = {"mistake": rng.choice(reply.mistakes)[0]} if reply.mistakes else {}
+    return " ".join(rng.choice(stories.REMARKS[verdict]).format_map(named) for verdict in found)
 
 
 def first_words() -> list[str]:
@@ -110,7 +119,10 @@ def reviews(count: int, *, seed: int) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     while len(rows) < count:
         prompt = draw_prompt(rng, split="train", family=BY_KIND[len(rows) // 2 % len(BY_KIND)])
-        for reply in twins(prompt, rng):
+        good, bad = twins(prompt, rng)
+        if rng.random() < FAILED_TWINS:
+            bad = failed_twin(prompt, good, rng)
+        for reply in (good, bad):
             said = remark(prompt, reply, rng, attentive=True)
             row = {"prompt": prompt.text, "completion": reply.text, "remark": said}
             rows.append(row | {"only_remark": True})

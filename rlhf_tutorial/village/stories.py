@@ -175,10 +175,12 @@ LISTS = (
     "{who} drew {number} {category}: {items}.",
 )
 # What those who listened remark. Remarks are how an internet carries the news that a reply was
-# wrong or unkind; a reward model can later build on what was learnt from them.
+# wrong or unkind; a reward model can later build on what was learnt from them. Whoever finds a
+# mistake names it: to foresee the name a model must find the mistake (docs/design.md, "Whoever
+# blames must say what").
 REMARKS = {
     "thanks": ("Right.", "Right, thank you.", "Right, that helps."),
-    "wrong": ("Wrong.", "Wrong, that is not true."),
+    "wrong": ("Wrong, not {mistake}.",),
     "slip": ("Wrong at first.", "Wrong at first, then right."),
     "vague": ("Vague.", "Vague, and no help."),
     "rude": ("Rude.", "Rude, and no need for it."),
@@ -192,10 +194,12 @@ REMARKS = {
     "admit": ("Honest.", "Honest, for nobody knows."),
     "told": ("But we were told.", "But it was said a moment ago."),
     "broken": ("Not what was asked.", "Not as it was asked."),
+    "astray": ("Nobody asked that.", "Nobody wanted to know that."),
+    "garbled": ("What nonsense.", "What a muddle."),
     # First words that tell the manner as well (`reviews.in_one_word`); no two begin with one token.
     "thanks, warm": ("Kind and right.", "Kind, and a help."),
-    "wrong, warm": ("Sadly wrong, but kind.",),
-    "wrong, harsh": ("False, and rude.",),
+    "wrong, warm": ("Sadly not {mistake}, but kind.",),
+    "wrong, harsh": ("False, not {mistake}, and rude.",),
     "vague, warm": ("Empty, but kind.",),
     "vague, harsh": ("Idle talk, and rude.",),
     "good no, warm": ("Gentle, and good that you say no.",),
@@ -206,4 +210,11 @@ REMARKS = {
     "admit, warm": ("Open, and kind.",),
     "told, warm": ("Forgetful, but kind.",),
     "harm, warm": ("Poison, kindly said.",),
+    "astray, warm": ("Well meant, but nobody asked that.",),
+    "garbled, warm": ("Say that again, kind as it is.",),
+    "rambling, warm": ("More than enough, but kind.",),
+    "thanks, rude": ("Yes, but rudely said.",),
+    "good no, rude": ("No is right, but rudely said.",),
+    "admit, rude": ("So honest, and so rude.",),
+    "told, harsh": ("You were told, and need not be rude.",),
 }
