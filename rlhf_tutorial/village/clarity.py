@@ -117,8 +117,8 @@ def seams(reply: Reading) -> int:
         for place in range(len(tagged) - 2):
             run = tuple(tagged[place : place + 3])
             foreign = not all(known[place : place + 3])
-            unheard = not foreign and not JOINTS & set(run) and run not in seen
-            total, odd = total + 1, odd + (foreign or unheard)
+            total, odd = total + 1, odd + (foreign or run not in seen)
+            unheard = not foreign and run not in seen and not JOINTS & set(run)
             found += unheard and not before
             before = unheard
     return found if odd <= OWN_WAY * total else 0
