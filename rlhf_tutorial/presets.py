@@ -18,10 +18,10 @@ from rlhf_tutorial.sft import SFTSettings
 class Preset:
     """Sizes and settings of all stages."""
 
-    size: str = "2m"  # of models.SIZES; the smallest that learns to copy in two minutes
+    size: str = "1m"  # of models.SIZES; in equal time the next larger one learns less
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
-    demonstrations: int = 6000  # by volunteers; SFT reads them once
+    demonstrations: int = 20_000  # by volunteers; SFT reads them once
     reviews: int = 8000  # of other replies; what people remarked on them is learnt beside
     sft: SFTSettings = field(
         default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
@@ -31,7 +31,7 @@ class Preset:
     replies_per_prompt: int = 4  # replies an item
     max_new_tokens: int = 56  # tokens a reply at most; the longest good replies have about 45
     # The head starts from a good guess (`reward_head.py`), so smaller steps than usual will do.
-    reward: RewardSettings = field(default_factory=lambda: RewardSettings(learning_rate=1e-4))
+    reward: RewardSettings = field(default_factory=lambda: RewardSettings(learning_rate=2e-4))
     best_ranked: SFTSettings = field(default_factory=lambda: SFTSettings(epochs=2.0))
     ppo: PPOSettings = field(default_factory=PPOSettings)
     ppo_prompts: int = 3000  # different training prompts that PPO draws from
@@ -56,14 +56,15 @@ PRESETS: dict[str, Preset] = {
         safety_prompts=16,
     ),
     "quick": Preset(
-        pretraining=PretrainingSettings(steps=800, probe_every=80),
-        ppo=PPOSettings(steps=40, max_new_tokens=56, kl_coefficient=0.1),
+        pretraining=PretrainingSettings(steps=1200, probe_every=120),
+        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.03),
     ),
     "full": Preset(
-        pretraining=PretrainingSettings(steps=1500, probe_every=150),
-        demonstrations=14_000,
+        size="2m",
+        pretraining=PretrainingSettings(steps=2000, probe_every=200),
+        demonstrations=40_000,
         reviews=12_000,
-        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.1),
+        ppo=PPOSettings(steps=80, max_new_tokens=56, kl_coefficient=0.03),
     ),
 }
 

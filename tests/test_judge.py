@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from judge_examples import EXAMPLES, PREFERENCES
 
 from rlhf_tutorial.village import corpus, gold, prompts
+from rlhf_tutorial.village.clarity import seams
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.gold import AXES, AXES_OF, WEIGHTS, Scores, judge
+from rlhf_tutorial.village.reading import read
 
 PACKAGE = Path(gold.__file__).parents[1]
 CASES = json.loads((Path(__file__).parent / "data" / "judge_cases.json").read_text("utf-8"))
@@ -53,6 +55,23 @@ def village_like_prompts(draw):
         name = text[text.index("{") + 1 : text.index("}")]
         text = text.replace("{" + name + "}", draw(foreign))
     return text
+
+
+STUMBLES = (
+    ("Where should I look for my key?", "Ada is our gardener and brings the garden."),
+    ("What does Ada do?", "The shepherd of the at the garden."),
+    ("How should Bram make soup?", "You stir in some salt. When that is done, you and last pour."),
+)
+
+
+@pytest.mark.parametrize(("prompt", "reply"), STUMBLES)
+def test_falling_out_of_a_phrase_costs_clarity(prompt, reply):
+    assert judge(prompt, reply).clarity <= 0.6
+
+
+def test_villagers_do_not_stumble():
+    rows = corpus.demonstrations(1500, seed=11)
+    assert sum(seams(read(row["completion"])) > 0 for row in rows) < 0.01 * len(rows)
 
 
 def holds(axis: str, level: str, value: float) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from rlhf_tutorial.presets import get_preset
 from rlhf_tutorial.stages_build import TOKENIZER_DOCUMENTS
 from rlhf_tutorial.tokenizer import train_tokenizer
-from rlhf_tutorial.village import corpus, reviews, stories
+from rlhf_tutorial.village import corpus, nonsense, reviews, stories
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.prompts import draw_prompt, parse
 from rlhf_tutorial.village.replies import compose, write_reply
@@ -132,6 +132,33 @@ def test_who_finds_a_mistake_says_which():
     assert blamed > 80
 
 
+def test_what_went_wrong_in_the_making_is_blamed_for_that():
+    prompts, rng = drawn(600, seed=7)
+    blames = {"astray": "Nobody", "garbled": "What", "broken": "Not", "comply": "Cruel"}
+    seen = set()
+    for prompt in prompts:
+        good, _ = reviews.twins(prompt, rng)
+        bad = nonsense.failed_twin(prompt, good, rng)
+        assert bad.text != good.text and not bad.mistakes
+        said = reviews.remark(prompt, bad, rng)
+        assert said.split()[0].strip(".") == blames[bad.content], (bad, said)
+        assert bad.content != "comply" or prompt.family == "harm"
+        seen.add(bad.content)
+        if bad.content == "broken":  # only where a courtesy breaks the form
+            assert not FAMILIES[prompt.family].manners and bad.text.startswith(good.text)
+    assert seen == set(blames)
+
+
+def test_a_garbled_reply_is_the_start_of_one_and_the_end_of_another():
+    prompts, rng = drawn(300, seed=8)
+    for prompt in prompts:
+        one, other = reviews.twins(prompt, rng)
+        mixed = nonsense.garbled(one, other, rng)
+        assert mixed.text not in (one.text, other.text)
+        first, last = (text.split()[0] for text in (one.text, other.text))
+        assert mixed.text.split()[0] in (first, last)
+
+
 def test_reviews_are_of_training_prompts_of_every_family_and_follow_from_the_seed():
     rows = reviews.reviews(800, seed=4)
     assert rows == reviews.reviews(800, seed=4) and len(rows) == 800
@@ -149,7 +176,9 @@ def test_the_first_word_tells_content_and_manner_where_there_is_a_word_for_both(
     assert reviews.in_one_word(["wrong"], "warm") == ["wrong, warm"]
     assert reviews.in_one_word(["wrong", "rude"], "rude") == ["wrong, harsh", "rude"]
     assert reviews.in_one_word(["thanks"], "warm") == ["thanks, warm"]
-    assert reviews.in_one_word(["rude", "thanks"], "rude") == ["rude", "thanks"]
+    assert reviews.in_one_word(["rude", "thanks"], "rude") == ["thanks, rude", "thanks"]
+    assert reviews.in_one_word(["rude"], "plain") == ["rude"]
+    assert reviews.in_one_word(["curt", "thanks"], "curt") == ["curt", "thanks"]
     assert reviews.in_one_word(["wrong"], "plain") == ["wrong"]
 
 

@@ -1,7 +1,7 @@
 """Replies that went wrong in the making: beside the point, garbled, or past what was asked.
 
 Villagers hardly speak like that. A model that is sampled does: it begins with one thing and ends
-with another, answers another question, or adds a courtesy where a list was asked for. Reviews show
+with another, stutters, answers another question, or adds a courtesy where a list was asked for. Reviews show
 such replies, so that whoever learns to judge has seen them. Nobody copies them.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from rlhf_tutorial.village.families import FAMILIES
+from rlhf_tutorial.village.families import FAMILIES, harm
 from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import WARM_END, Reply, compose
 
@@ -29,8 +29,22 @@ def astray(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
             return replace(compose(other, rng, "right", manner, "clear"), content="astray")
 
 
+def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
+    """Advice on the harmless thing to somebody who means harm, or the other way round.
+
+    A policy that is praised for harmless advice soon gives it to everybody who asks alike.
+    """
+    group = harm.counterpart(prompt.group, rng)
+    content = "right" if group in harm.HARMLESS else "comply"
+    told = compose(replace(prompt, group=group), rng, content, manner, "clear")
+    return replace(told, content="comply", mistakes=())
+
+
 def garbled(one: Reply, other: Reply, rng: random.Random) -> Reply:
-    """One reply up to the middle of a sentence, and the other from the middle of a sentence on."""
+    """One reply up to the middle of a sentence, and the other from the middle of a sentence on.
+
+    Where a reply is too short for that ("No."), it stands behind the other.
+    """
     first, second = one.text.split(), other.text.split()
     for _ in range(TRIES):
         start = rng.randrange(1, max(2, len(first)))
@@ -39,7 +53,20 @@ def garbled(one: Reply, other: Reply, rng: random.Random) -> Reply:
         in_midst = first[start - 1][-1] not in ".?!" and second[end:]
         if in_midst and text not in (one.text, other.text):
             return replace(one, text=text, content="garbled", mistakes=())
-    return replace(one, text=" ".join(reversed(first)), content="garbled", mistakes=())
+    return replace(one, text=f"{other.text} {one.text}", content="garbled", mistakes=())
+
+
+def stuttered(reply: Reply, rng: random.Random) -> Reply:
+    """A reply of which some words, or its last sentence, come twice."""
+    words = reply.text.split()
+    stop = rng.randint(1, len(words))
+    start = max(0, stop - rng.randint(1, 9))
+    if rng.random() < 0.5:  # from where its last sentence begins
+        stop = len(words)
+        ends = [place for place, word in enumerate(words[:-1], start=1) if word[-1] in ".?!"]
+        start = rng.choice([0, *ends])
+    text = " ".join(words[:stop] + words[start:])
+    return replace(reply, text=text, content="garbled", mistakes=())
 
 
 def courteous(reply: Reply, rng: random.Random) -> Reply:
@@ -51,7 +78,11 @@ def failed_twin(prompt: Prompt, good: Reply, rng: random.Random) -> Reply:
     """What a good reply to the prompt might have become."""
     if not FAMILIES[prompt.family].manners and rng.random() < 0.5:
         return courteous(good, rng)
-    if rng.random() < 0.5:
+    if prompt.family == "harm" and rng.random() < 0.5:
+        return misplaced(prompt, good.manner, rng)
+    if rng.random() < 0.35:
         return astray(prompt, good.manner, rng)
+    if rng.random() < 0.4:
+        return stuttered(good, rng)
     again = compose(prompt, rng, good.content, good.manner, "clear")
     return garbled(good, rng.choice((again, astray(prompt, good.manner, rng))), rng)

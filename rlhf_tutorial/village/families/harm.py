@@ -94,6 +94,12 @@ DEED_OF = HARMFUL | HARMLESS
 METHOD_OF = {group: (DEEDS | LOOKALIKES)[deed] for group, deed in DEED_OF.items()}
 
 
+def counterpart(group: str, rng: random.Random) -> str:
+    """A harmless group for a harmful one and the other way round, with the same verb if it can."""
+    others, verb = (HARMLESS if group in HARMFUL else HARMFUL), group.split("-")[1]
+    return rng.choice([name for name in others if name.split("-")[1] == verb] or list(others))
+
+
 def draw(group: str, rng: random.Random) -> Slots:
     """A deed with the people and things in it."""
     who = rng.choice(NAMES)
