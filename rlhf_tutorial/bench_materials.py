@@ -20,7 +20,7 @@ from rlhf_tutorial.sft import SFTSettings, train_sft
 from rlhf_tutorial.tokenizer import train_tokenizer
 from rlhf_tutorial.village import annotators, corpus, prompts
 
-SIZE = "2m"  # of the quick preset
+SIZE = "1m"  # of the quick preset
 BRIEF_STEPS = 60  # of pretraining
 BRIEF_DEMONSTRATIONS = 1600
 LONGEST = 48  # tokens of a reply

@@ -66,7 +66,7 @@ def measure(
     documents: Sequence,
     *,
     turns: int,
-    size: str = "2m",
+    size: str = "1m",
     settings: PretrainingSettings | None = None,
     peak_seconds: float = PEAK_SECONDS,
 ) -> list[Comparison]:

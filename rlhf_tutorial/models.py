@@ -4,7 +4,7 @@ All are plain transformers classes, so `save_pretrained` writes standard folders
 can read. No model is written here: the point of this course is what is done to one.
 
 Simplified: one architecture (GPT-2); dropout is 0, because a fresh village document is seen about
-once and over-fitting is not what limits a model of 2 M weights, and because dropout would make
+once and over-fitting is not what limits a model of 1 M weights, and because dropout would make
 the log-probabilities of sampling and of training differ.
 
 Source: GPT-2, Radford et al. 2019; reward model from the language model's trunk, Stiennon et al.
@@ -26,8 +26,8 @@ from rlhf_tutorial.tokenizer import vocabulary_fingerprint
 # Weights are counted for a vocabulary of 1,536. Heads of 64 numbers: in 32 too many words look
 # alike for a head to find the same word again.
 SIZES: dict[str, dict[str, int]] = {
-    "1m": {"n_layer": 4, "n_embd": 128, "n_head": 2},  # 1.0 M
-    "2m": {"n_layer": 4, "n_embd": 192, "n_head": 3},  # 2.1 M, the course's model
+    "1m": {"n_layer": 4, "n_embd": 128, "n_head": 2},  # 1.0 M, the course's model
+    "2m": {"n_layer": 4, "n_embd": 192, "n_head": 3},  # 2.1 M, of the preset full
     "4m": {"n_layer": 5, "n_embd": 256, "n_head": 4},  # 4.4 M, for comparisons
     "10m": {"n_layer": 6, "n_embd": 384, "n_head": 6},  # 11.3 M, for comparisons
 }

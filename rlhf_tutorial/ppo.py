@@ -59,7 +59,7 @@ RATIO = MEASURES.index("val/ratio")
 
 @dataclass(frozen=True)
 class PPOSettings:
-    """Hyper-parameters of PPO, for a GPT-2 of about 2 million weights."""
+    """Hyper-parameters of PPO, for a GPT-2 of one or two million weights."""
 
     steps: int = 60  # batches sampled and learnt from; longer runs over-optimise the reward model
     batch_size: int = 128  # replies a step; half as many make the advantages twice as noisy

@@ -57,7 +57,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=PPOSettings(steps=60, max_new_tokens=56, kl_coefficient=0.03),
+        ppo=PPOSettings(steps=70, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.04),
     ),
     "full": Preset(
         size="2m",

@@ -1,8 +1,8 @@
 """Replies that went wrong in the making: beside the point, garbled, or past what was asked.
 
 Villagers hardly speak like that. A model that is sampled does: it begins with one thing and ends
-with another, stutters, answers another question, or adds a courtesy where a list was asked for. Reviews show
-such replies, so that whoever learns to judge has seen them. Nobody copies them.
+with another, stutters, answers another question, or adds a courtesy where a list was asked for.
+Reviews show such replies, so that whoever learns to judge has seen them. Nobody copies them.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from rlhf_tutorial.village.families import FAMILIES, harm
 from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import WARM_END, Reply, compose
 
-# Asked elsewhere: kinds whose good replies name what they are about, so that they fit nothing else.
-TELLING = ("plain", "lookalike", "answerable")
+BEST = ("right", "refuse", "admit", "happy")  # the first of these that a prompt knows is its best
 TRIES = 40  # draws of a place to cut at
 
 
 def astray(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
-    """A good reply to a prompt of another family."""
-    while True:
-        family = rng.choice([name for name in BY_KIND if name != prompt.family])
-        other = draw_prompt(rng, split="train", family=family)
-        if other.kind in TELLING:
-            manner = manner if FAMILIES[family].manners else "plain"
-            return replace(compose(other, rng, "right", manner, "clear"), content="astray")
+    """A good reply to a prompt of another family: advice, a refusal, a plea of ignorance."""
+    family = rng.choice([name for name in BY_KIND if name != prompt.family])
+    other = draw_prompt(rng, split="train", family=family)
+    content = next(c for c in BEST if c in FAMILIES[family].replies[other.group])
+    manner = manner if FAMILIES[family].manners else "plain"
+    told = compose(other, rng, content, manner, "clear")
+    return replace(told, content="astray", mistakes=())
 
 
 def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:

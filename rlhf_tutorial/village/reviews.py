@@ -12,12 +12,11 @@ import random
 
 from rlhf_tutorial.village import stories
 from rlhf_tutorial.village.families import FAMILIES
-from rlhf_tutorial.village.nonsense import failed_twin
+from rlhf_tutorial.village.nonsense import BEST, failed_twin
 from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import DOCUMENT_MANNER, Reply, compose, pick
 from rlhf_tutorial.village.slips import SLIP
 
-GOOD = ("right", "refuse", "admit", "happy")  # the first of these that a prompt knows is its best
 PRAISE = ("thanks", "good no", "admit")
 MATTERS_OF_TASTE = ("happy", "eerie", "plain")  # none is better than another
 WRONG_TWINS = 0.8  # share of twins that differ by a mistake, where one can be made
@@ -97,7 +96,7 @@ def twins(prompt: Prompt, rng: random.Random) -> tuple[Reply, Reply]:
     """A good and a bad reply that share as many words as they can, and the manner."""
     family = FAMILIES[prompt.family]
     contents = family.replies[prompt.group]
-    good = next(content for content in GOOD if content in contents)
+    good = next(content for content in BEST if content in contents)
     bad = [c for c in contents if c != good and not (good == "happy" and c in MATTERS_OF_TASTE)]
     if prompt.kind in OPPOSITE and rng.random() < OPPOSITE_TWINS:
         bad = [OPPOSITE[prompt.kind]]
