@@ -5,9 +5,10 @@
     python benchmarks/doctor.py --waves 0 --seconds 0   no run: tables of what is there
 
 Every fault of `rlhf_tutorial/ppo_faults.py` is put into short runs (12 steps of 64 replies) that
-start from the quick preset's SFT and reward model of seed 0. The rules of `doctor.py` were written
-while looking at wave 0 (seed 0, one severity). Then they were frozen and asked about waves
-1 to 3: other seeds, other severities, and a smaller and worse model whose stages are built here.
+start from SFT and reward models of seed 0, trained as the quick preset trains them. The rules of
+`doctor.py` were written while looking at wave 0 (seed 0, one severity). Then they were frozen and
+asked about waves 1 to 3: other seeds, other severities, and a smaller and worse model. Both models
+are built here.
 `diagnose` never sees the gold reward, which is only shown here.
 
 Histories are kept in `--out`; what was run with the same settings is not run again. A change of
@@ -54,17 +55,15 @@ CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
 
 
 def build_models(folder: Path, size: str) -> None:
-    """SFT and reward model of a size: the quick preset's, or those of a smaller, worse one."""
+    """SFT and reward model of a size: trained like the quick preset's, or a smaller, worse one."""
     home = folder / "models" / size
     if home.is_dir():
         return
-    name = "quick"
+    name, preset = f"doctor-{size}", replace(presets.get_preset("quick"), size=size)
     if size != "2m":
-        name, quick = f"doctor-{size}", presets.get_preset("quick")
-        pretraining = replace(quick.pretraining, steps=400, probe_every=400)
-        presets.PRESETS[name] = replace(
-            quick, size=size, demonstrations=3000, reviews=2000, pretraining=pretraining
-        )
+        pretraining = replace(preset.pretraining, steps=400, probe_every=400)
+        preset = replace(preset, demonstrations=3000, reviews=2000, pretraining=pretraining)
+    presets.PRESETS[name] = preset
     request = stages.Request(name, 0, ROOT / "runs" / f"{name}-0" / "artefacts")
     partial = home.with_name(f".{size}.partial")
     shutil.rmtree(partial, ignore_errors=True)
