@@ -175,7 +175,8 @@ def test_weights_of_a_person_change_what_they_prefer():
 def test_a_dislike_lowers_the_worth_on_every_prompt_whatever_else_it_tests():
     """The weights that apply to a prompt may sum to less than 0; that must not turn them round."""
     blunt = Annotator("blunt", axis_weights={"tone": -1.0, "helpfulness": 0.5, "clarity": 0.3})
-    rude, kind = "No idea, you fool.", "I am afraid I do not know, my dear friend."
+    # In the village's own phrases, so that both are equally clear.
+    rude, kind = "You again. I do not know that.", "I am sorry, my friend. I do not know that."
     dice, tested = random.Random(0), 0
     for asked in draw_prompts(200, split="train", seed=0):
         for first, second in ((rude, kind), tuple(dice.sample((rude, kind), 2))):
