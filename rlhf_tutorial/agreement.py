@@ -142,7 +142,10 @@ def agreement_table(rankings: Iterable[Ranking]) -> dict[tuple[str, str], dict[s
 
 
 def self_agreement(rankings: Iterable[Ranking]) -> dict[str, dict[str, float]]:
-    """For each annotator who ranked items twice (`repeat_of`): a row as in `agreement_table`."""
+    """For each annotator who ranked items twice (`repeat_of`): a row as in `agreement_table`.
+
+    A record that names a ranking of another item as its first is no repeat, and is left out.
+    """
     rankings = list(rankings)
     known = {ranking.id: ranking for ranking in rankings}
     taus: dict[str, list[float]] = defaultdict(list)
@@ -150,6 +153,8 @@ def self_agreement(rankings: Iterable[Ranking]) -> dict[str, dict[str, float]]:
     for again in rankings:
         first = known.get(again.repeat_of)
         if first is None or first.skip is not None or again.skip is not None:
+            continue
+        if (first.prompt, first.replies) != (again.prompt, again.replies):
             continue
         taus[again.annotator].append(kendall_tau(first, again))
         counts[again.annotator].append(compared_pairs(first, again))

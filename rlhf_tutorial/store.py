@@ -93,13 +93,17 @@ class RankingStore:
             self._write_line(record.to_json().encode("utf-8") + b"\n")
             self._remember(record)
 
-    def retract(self, ranking_id: str, *, annotator: str = "anonymous", note: str = "") -> Ranking:
-        """Take a ranking back by appending a retraction, which is returned."""
+    def retract(self, ranking_id: str, *, annotator: str = "", note: str = "") -> Ranking:
+        """Take a ranking back by appending a retraction, which is returned.
+
+        It is signed by `annotator`, by default by whoever made the ranking.
+        """
+        known = self._known.get(ranking_id)
         record = Ranking(
             id=new_id(),
             kind="retraction",
             retracts=ranking_id,
-            annotator=annotator,
+            annotator=annotator or (known.annotator if known else "anonymous"),
             note=note,
             time=utc_now(),
         )

@@ -166,4 +166,7 @@ def test_tables_of_people_and_of_repeats():
     assert row["items"] == 2 and row["pairs"] == 4
     assert row["tau"] == pytest.approx((1 / 3 + 1) / 2)
     assert row["pairwise"] == pytest.approx(3 / 4)
-    assert self_agreement(people) == {"ann": {"items": 1, "tau": -1, "pairwise": 0, "pairs": 1}}
+    told = {"ann": {"items": 1, "tau": -1, "pairwise": 0, "pairs": 1}}
+    assert self_agreement(people) == told
+    stray = ranking([0], [1], annotator="ann", prompt="other", name="stray", repeat_of="ann-q")
+    assert self_agreement([*people, stray]) == told  # two different items are no repeat

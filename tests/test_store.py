@@ -59,6 +59,14 @@ def test_undo_appends_a_retraction_and_rewrites_nothing(tmp_path):
     assert ids(path) == ["a"]
 
 
+def test_a_retraction_is_signed_by_who_ranked_unless_said_otherwise(tmp_path):
+    with RankingStore(tmp_path / "ann.jsonl") as store:
+        store.append(ranking("a", annotator="ann"))
+        store.append(ranking("b", annotator="ann"))
+        assert store.retract("a").annotator == "ann"
+        assert store.retract("b", annotator="teacher").annotator == "teacher"
+
+
 def test_a_retry_never_doubles_and_an_id_is_never_taken_twice(tmp_path):
     path = tmp_path / "ann.jsonl"
     with RankingStore(path) as store:

@@ -1,11 +1,10 @@
 // The ranking widget in the browser: draws the state that Python sends, sends what the reader does.
 //
 // Nothing is decided here but the order that is being made (`Order`), and nothing else is kept.
-// Python puts ranking_order.js and ranking_draw.js before this file.
+// Python puts ranking_order.js, ranking_draw.js and ranking_drag.js before this file.
 
 const WAIT = 1500; // milliseconds after which an answer that has not come is worth a word
 const PROMPT = 8; // milliseconds in which an answer comes that is not held back
-const DRAG_FROM = 6; // pixels that the pointer moves before a click becomes a drag
 
 class View {
   constructor(model, host) {
@@ -301,47 +300,6 @@ class View {
     else this.focus();
     if (panel) this.say(this.parts.top.textContent + this.parts.low.textContent);
     if (noted) this.send("note", { note: this.note.value });
-  }
-
-  // Drag a card, or a reply in the order, to a place in the order.
-  startDrag(event, position) {
-    if (event.button || event.target.closest("button.tie") || this.state.kept) return;
-    const { clientX, clientY } = event;
-    const stop = new AbortController();
-    let ghost = null;
-    const slotBelow = (at) =>
-      document.elementFromPoint(at.clientX, at.clientY)?.closest(".rlhf-ranking .slot");
-    const move = (at) => {
-      const far = Math.hypot(at.clientX - clientX, at.clientY - clientY) > DRAG_FROM;
-      if (!ghost && !far) return;
-      if (!ghost) {
-        ghost = make("div", { class: "rlhf-ranking-ghost" }, String(position + 1));
-        document.body.append(ghost); // "fixed" is off below an element that is transformed
-        this.root.classList.add("dragging");
-      }
-      ghost.style.left = `${at.clientX}px`;
-      ghost.style.top = `${at.clientY}px`;
-      const below = slotBelow(at);
-      for (const slot of this.slots.children) slot.classList.toggle("target", slot === below);
-    };
-    const end = (at) => {
-      stop.abort();
-      if (!ghost) return;
-      ghost.remove();
-      this.root.classList.remove("dragging");
-      // The click that follows a drag must not pick the card as well.
-      const swallow = (click) => click.stopPropagation();
-      window.addEventListener("click", swallow, { capture: true, once: true });
-      setTimeout(() => window.removeEventListener("click", swallow, { capture: true }));
-      const slot = at.type === "pointerup" ? slotBelow(at) : null;
-      if (!slot || !this.slots.contains(slot)) return this.drawOrder();
-      const place = Number(slot.dataset.place);
-      this.change(() => this.order.moveTo(position, place), `Reply ${position + 1} moved.`);
-    };
-    const options = { signal: stop.signal };
-    window.addEventListener("pointermove", move, options);
-    window.addEventListener("pointerup", end, options);
-    window.addEventListener("pointercancel", end, options);
   }
 }
 

@@ -170,7 +170,7 @@ function drawCard(view, pieces, position) {
     "li",
     {
       class: "card",
-      onpointerdown: (event) => view.startDrag(event, position),
+      onpointerdown: (event) => startDrag(view, event, position),
       onclick: () => view.pickOrRemove(position),
     },
     pick,
@@ -227,7 +227,7 @@ function drawSlot(view, position, tier, within) {
   );
   return make(
     "li",
-    { class: tied ? "slot tied" : "slot", "data-place": place, onpointerdown: (event) => view.startDrag(event, position) },
+    { class: tied ? "slot tied" : "slot", "data-place": place, onpointerdown: (event) => startDrag(view, event, position) },
     make("span", { class: "rank" }, ORDINALS[order.rank(position)]),
     make("span", { class: "number" }, String(position + 1)),
     make("span", { class: "excerpt", dir: "auto" }, words),
