@@ -26,8 +26,9 @@ from transformers.utils import logging  # noqa: E402
 from rlhf_tutorial import own_taste, reward, reward_trust, sampling, stages, stages_run  # noqa: E402
 from rlhf_tutorial.ppo import train_ppo  # noqa: E402
 from rlhf_tutorial.reporting import markdown_table, replace_section  # noqa: E402
-from rlhf_tutorial.stages_build import different  # noqa: E402
-from rlhf_tutorial.village import prompts  # noqa: E402
+from rlhf_tutorial.stages_build import SPARE  # noqa: E402
+from rlhf_tutorial.unlike_replies import most_unlike, remark_chances  # noqa: E402
+from rlhf_tutorial.village import prompts, reviews  # noqa: E402
 from rlhf_tutorial.village.annotators import Annotator  # noqa: E402
 
 ITEMS, REPLIES, STEPS = 50, 4, 20
@@ -59,23 +60,26 @@ def rank_items(sft: stages.Artefact, person: Annotator, seed: int):
     asked = prompts.draw_prompts(
         ITEMS, split="train", seed=7000 + seed, families=prompts.BY_KIND, held_out=False
     )
+    many, model, tokenizer = SPARE * REPLIES, sft.model(), sft.tokenizer()
     rollout = sampling.sample(
-        sft.model(),
-        sft.tokenizer(),
+        model,
+        tokenizer,
         [prompt.text for prompt in asked],
-        replies_per_prompt=2 * REPLIES,
+        replies_per_prompt=many,
         max_new_tokens=56,
         seed=7000 + seed,
     )
-    texts = rollout.texts
+    chances = remark_chances(
+        model, tokenizer, rollout.prompts, rollout.texts, reviews.first_words()
+    )
     return [
         person.rank(
             prompt.text,
-            different(texts[2 * REPLIES * i : 2 * REPLIES * (i + 1)], REPLIES),
+            most_unlike(rollout.texts[many * i : many * (i + 1)], places, REPLIES),
             seed=str(seed),
             item=i,
         )
-        for i, prompt in enumerate(asked)
+        for i, (prompt, places) in enumerate(zip(asked, chances.split(many), strict=True))
     ]
 
 

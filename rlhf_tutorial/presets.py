@@ -41,7 +41,6 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(
-        size="1m",
         pretraining=PretrainingSettings(steps=12, probe_every=6),
         demonstrations=96,
         reviews=48,
@@ -57,14 +56,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=PPOSettings(steps=70, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.04),
+        ppo=PPOSettings(steps=70, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.06),
     ),
     "full": Preset(
         size="2m",
         pretraining=PretrainingSettings(steps=2000, probe_every=200),
         demonstrations=40_000,
         reviews=12_000,
-        ppo=PPOSettings(steps=80, max_new_tokens=56, kl_coefficient=0.03),
+        ppo=PPOSettings(steps=100, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.05),
     ),
 }
 

@@ -16,11 +16,14 @@ from rlhf_tutorial.reward import score_rollout, train_reward_model
 from rlhf_tutorial.sft import train_sft
 from rlhf_tutorial.stages_probes import village_probes
 from rlhf_tutorial.tokenizer import train_tokenizer
+from rlhf_tutorial.unlike_replies import most_unlike, remark_chances
 from rlhf_tutorial.village import annotators, corpus, gold, prompts, reviews
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
 TOKENS_A_DOCUMENT = 36  # tokens a document has at least on average; decides how many are written
-SPARE = 2  # times the replies that an item shows: nobody should be shown the same words twice
+SPARE = 4  # times the replies that an item shows, from which those that differ most are taken
+# Families in turn of what is ranked: harm weighs most, and its look-alikes are told apart hardest.
+RANKED = (*prompts.BY_KIND, "harm", "harm")
 MOST_COPIES = 20  # times that one ranking is read at most: three rankings are no crowd
 GOLD_EVERY = 4  # PPO steps between two looks at the gold score, for the curve only
 
@@ -89,7 +92,7 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         count,
         split="train",
         seed=1000 * request.seed + round,
-        families=prompts.BY_KIND,
+        families=RANKED,
         held_out=False,
     )
     rollout = sampling.sample(
@@ -101,11 +104,15 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         seed=1000 * request.seed + round,
     )
     progress(1, 2)
-    texts = iter(rollout.texts)
-    items = []
-    for prompt in asked:
-        sampled = [next(texts) for _ in range(SPARE * preset.replies_per_prompt)]
-        items.append((prompt.text, different(sampled, preset.replies_per_prompt)))
+    chances = remark_chances(
+        model, tokenizer, rollout.prompts, rollout.texts, reviews.first_words()
+    )
+    many = SPARE * preset.replies_per_prompt
+    sampled = [rollout.texts[start : start + many] for start in range(0, len(rollout), many)]
+    items = [
+        (prompt.text, most_unlike(replies, places, preset.replies_per_prompt))
+        for prompt, replies, places in zip(asked, sampled, chances.split(many), strict=True)
+    ]
     people = annotators.colleagues(seed=request.seed)
     ranked = annotators.rank_all(
         items, people, seed=1000 * request.seed + round, model=f"{writer.stage}-{writer.round}"
@@ -155,12 +162,6 @@ def weighted(rankings: list[Ranking], mine: set[str], share: float) -> list[Rank
     others = [ranking for ranking in rankings if ranking.id not in mine]
     wanted = share / (1 - share) * len(others) / max(1, len(own))
     return own * min(MOST_COPIES, max(1, round(wanted))) + others
-
-
-def different(replies: list[str], count: int) -> list[str]:
-    """The first ``count`` replies that differ, fewer (but two) where there are no more."""
-    chosen = list(dict.fromkeys(replies))[:count]
-    return chosen if len(chosen) > 1 else replies[:2]
 
 
 def best_replies(rankings: list[Ranking]) -> list[dict[str, str]]:

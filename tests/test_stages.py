@@ -539,14 +539,6 @@ def test_the_same_seed_gives_the_same_base_model(tiny_run, tmp_path):
         assert torch.allclose(mine, theirs, atol=1e-3)
 
 
-def test_an_item_shows_no_reply_twice():
-    from rlhf_tutorial.stages_build import different
-
-    assert different(["a", "a", "b", "c", "b", "d", "e"], 4) == ["a", "b", "c", "d"]
-    assert different(["a", "b", "a", "b"], 4) == ["a", "b"]  # fewer where there are no more
-    assert different(["a", "a", "a"], 3) == ["a", "a"]  # a record needs two; they share a tier
-
-
 @pytest.mark.parametrize(
     ("own", "others", "share", "copies"),
     [(10, 30, 0.5, 3), (10, 30, 0.0, 1), (40, 20, 0.5, 1), (1, 300, 0.5, 20), (5, 0, 0.5, 1)],

@@ -1,0 +1,50 @@
+"""Which of many sampled replies people are shown: those that differ most.
+
+A comparison of two replies that are alike costs a person as much time as any other and teaches
+little. So more replies are sampled than shown, and of these the ones are kept that lie far apart in
+what the model itself would remark on them ("Right.", "Rude.", "Wrong, not the drum."): one is right
+and one is wrong, or one is kind and one is not.
+
+Source: farthest-first traversal, Gonzalez 1985. Christiano et al. 2017, arXiv 1706.03741, chose
+comparisons too, those on which several reward models disagreed. Simplified: there is no reward
+model yet, so replies are told apart by the first words of remarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from rlhf_tutorial.reward import encode_pairs
+from rlhf_tutorial.reward_head import end_states, first_tokens
+
+
+@torch.no_grad()
+def remark_chances(
+    model, tokenizer, prompts: Sequence, replies: Sequence[str], words: Sequence[str]
+) -> torch.Tensor:
+    """How likely each first word of a remark is behind each reply, `(replies, words)`.
+
+    Chances are among these words only; those that share a first token are one word. Reply i answers
+    prompt i.
+    """
+    rows = encode_pairs(tokenizer, prompts, replies)
+    states = end_states(model, rows, tokenizer.pad_token_id)
+    tokens = list(first_tokens(tokenizer, words).values())
+    return (states @ model.transformer.wte.weight[tokens].T).softmax(1)
+
+
+def most_unlike(replies: Sequence[str], places: torch.Tensor, count: int) -> list[str]:
+    """The first reply, then again and again the one farthest from all chosen so far.
+
+    `places` is `(replies, any)`: distance is Euclidean there. No reply comes twice; fewer than
+    `count` where there are no more different ones, but two, for a ranking needs two.
+    """
+    left = list({reply: index for index, reply in reversed(list(enumerate(replies)))}.values())
+    left.sort()
+    chosen = [left.pop(0)]
+    while left and len(chosen) < count:
+        nearest = torch.cdist(places[left], places[chosen]).amin(1)
+        chosen.append(left.pop(int(nearest.argmax())))
+    return [replies[index] for index in chosen] if len(chosen) > 1 else list(replies[:2])
