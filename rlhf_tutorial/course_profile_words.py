@@ -40,9 +40,9 @@ def sentences(
     said += [_pull(weights.weights[name]) for name in PULLED]
     if weights.ridge:
         said.append(
-            "Some weights fit your orders without a single mistake. Larger ones would fit still "
-            "better, without end, so your rankings set no upper limit to them. A mild penalty on "
-            "large weights (a ridge) holds them in."
+            "So few rankings can be ordered without a single mistake, and larger weights would fit "
+            "still better, without end. A mild penalty on large weights (a ridge) holds them in; it "
+            "is a part of what the weights leave unexplained."
         )
     said.append(_oneself(oneself))
     said += _colleagues(colleagues)
