@@ -41,8 +41,8 @@ def sentences(
     if weights.ridge:
         said.append(
             "So few rankings can be ordered without a single mistake, and larger weights would fit "
-            "still better, without end. A mild penalty on large weights (a ridge) holds them in; it "
-            "is a part of what the weights leave unexplained."
+            "still better, without end. A mild penalty on large weights (a ridge) holds them in. "
+            "That is a part of what the weights leave unexplained."
         )
     said.append(_oneself(oneself))
     said += _colleagues(colleagues)
