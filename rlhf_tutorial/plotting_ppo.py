@@ -216,7 +216,7 @@ def training_panel(histories: Mapping[str, Sequence[Row]], steps: int | None = N
         raise ValueError("no PPO history to draw: expected rows with objective/scores")
     columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
-    figure, all_axes = new_figure(rows, columns, width=9.6, height=2.5 * rows)
+    figure, all_axes = new_figure(rows, columns, width=9.0, height=2.3 * rows)
     colours = (MODEL_COLOURS["rlhf"], LINE_COLOURS[1], LINE_COLOURS[3], LINE_COLOURS[2])
     for axes, (key, name) in zip(all_axes.flat, keys, strict=False):
         for index, (run, history) in enumerate(histories.items()):
