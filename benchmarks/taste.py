@@ -27,7 +27,7 @@ from rlhf_tutorial import own_taste, reward, reward_trust, sampling, stages, sta
 from rlhf_tutorial.ppo import train_ppo  # noqa: E402
 from rlhf_tutorial.reporting import markdown_table, replace_section  # noqa: E402
 from rlhf_tutorial.stages_build import SPARE  # noqa: E402
-from rlhf_tutorial.unlike_replies import most_unlike, remark_chances  # noqa: E402
+from rlhf_tutorial.unlike_replies import most_unlike_each  # noqa: E402
 from rlhf_tutorial.village import prompts, reviews  # noqa: E402
 from rlhf_tutorial.village.annotators import Annotator  # noqa: E402
 
@@ -60,26 +60,19 @@ def rank_items(sft: stages.Artefact, person: Annotator, seed: int):
     asked = prompts.draw_prompts(
         ITEMS, split="train", seed=7000 + seed, families=prompts.BY_KIND, held_out=False
     )
-    many, model, tokenizer = SPARE * REPLIES, sft.model(), sft.tokenizer()
+    sampled, model, tokenizer = SPARE * REPLIES, sft.model(), sft.tokenizer()
     rollout = sampling.sample(
         model,
         tokenizer,
         [prompt.text for prompt in asked],
-        replies_per_prompt=many,
+        replies_per_prompt=sampled,
         max_new_tokens=56,
         seed=7000 + seed,
     )
-    chances = remark_chances(
-        model, tokenizer, rollout.prompts, rollout.texts, reviews.first_words()
-    )
+    shown = most_unlike_each(model, tokenizer, rollout, sampled, REPLIES, reviews.first_words())
     return [
-        person.rank(
-            prompt.text,
-            most_unlike(rollout.texts[many * i : many * (i + 1)], places, REPLIES),
-            seed=str(seed),
-            item=i,
-        )
-        for i, (prompt, places) in enumerate(zip(asked, chances.split(many), strict=True))
+        person.rank(prompt.text, replies, seed=str(seed), item=i)
+        for i, (prompt, replies) in enumerate(zip(asked, shown, strict=True))
     ]
 
 

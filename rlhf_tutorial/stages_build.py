@@ -16,7 +16,7 @@ from rlhf_tutorial.reward import score_rollout, train_reward_model
 from rlhf_tutorial.sft import train_sft
 from rlhf_tutorial.stages_probes import village_probes
 from rlhf_tutorial.tokenizer import train_tokenizer
-from rlhf_tutorial.unlike_replies import most_unlike, remark_chances
+from rlhf_tutorial.unlike_replies import most_unlike_each
 from rlhf_tutorial.village import annotators, corpus, gold, prompts, reviews
 
 TOKENIZER_DOCUMENTS = 15_000  # merges do not change with more
@@ -88,6 +88,7 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
     writer = ancestors["sft" if round == 1 else "rlhf"]
     model, tokenizer = writer.model(), writer.tokenizer()
     count = preset.rankings + preset.held_out_rankings
+    sampled = SPARE * preset.replies_per_prompt
     asked = prompts.draw_prompts(
         count,
         split="train",
@@ -99,20 +100,15 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         model,
         tokenizer,
         [prompt.text for prompt in asked],
-        replies_per_prompt=SPARE * preset.replies_per_prompt,
+        replies_per_prompt=sampled,
         max_new_tokens=preset.max_new_tokens,
         seed=1000 * request.seed + round,
     )
     progress(1, 2)
-    chances = remark_chances(
-        model, tokenizer, rollout.prompts, rollout.texts, reviews.first_words()
+    shown = most_unlike_each(
+        model, tokenizer, rollout, sampled, preset.replies_per_prompt, reviews.first_words()
     )
-    many = SPARE * preset.replies_per_prompt
-    sampled = [rollout.texts[start : start + many] for start in range(0, len(rollout), many)]
-    items = [
-        (prompt.text, most_unlike(replies, places, preset.replies_per_prompt))
-        for prompt, replies, places in zip(asked, sampled, chances.split(many), strict=True)
-    ]
+    items = [(prompt.text, replies) for prompt, replies in zip(asked, shown, strict=True)]
     people = annotators.colleagues(seed=request.seed)
     ranked = annotators.rank_all(
         items, people, seed=1000 * request.seed + round, model=f"{writer.stage}-{writer.round}"

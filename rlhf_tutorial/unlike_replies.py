@@ -18,6 +18,7 @@ import torch
 
 from rlhf_tutorial.reward import encode_pairs
 from rlhf_tutorial.reward_head import end_states, first_tokens
+from rlhf_tutorial.sampling import Rollout
 
 
 @torch.no_grad()
@@ -41,10 +42,23 @@ def most_unlike(replies: Sequence[str], places: torch.Tensor, count: int) -> lis
     `places` is `(replies, any)`: distance is Euclidean there. No reply comes twice; fewer than
     `count` where there are no more different ones, but two, for a ranking needs two.
     """
-    left = list({reply: index for index, reply in reversed(list(enumerate(replies)))}.values())
-    left.sort()
+    left = [replies.index(reply) for reply in dict.fromkeys(replies)]
     chosen = [left.pop(0)]
     while left and len(chosen) < count:
         nearest = torch.cdist(places[left], places[chosen]).amin(1)
         chosen.append(left.pop(int(nearest.argmax())))
     return [replies[index] for index in chosen] if len(chosen) > 1 else list(replies[:2])
+
+
+def most_unlike_each(
+    model, tokenizer, rollout: Rollout, sampled: int, count: int, words: Sequence[str]
+) -> list[list[str]]:
+    """For each prompt in turn, the `count` of its `sampled` replies in a rollout that differ most.
+
+    They are told apart by what `model` would remark; `words` are as in `remark_chances`.
+    """
+    chances = remark_chances(model, tokenizer, rollout.prompts, rollout.texts, words)
+    return [
+        most_unlike(rollout.texts[start : start + sampled], chances[start : start + sampled], count)
+        for start in range(0, len(rollout), sampled)
+    ]

@@ -6,7 +6,8 @@ import torch
 
 from rlhf_tutorial import models, tokenizer
 from rlhf_tutorial.reward import encode_pairs
-from rlhf_tutorial.unlike_replies import most_unlike, remark_chances
+from rlhf_tutorial.sampling import sample
+from rlhf_tutorial.unlike_replies import most_unlike, most_unlike_each, remark_chances
 
 SAME_PLACE = torch.zeros(7, 3)
 
@@ -38,3 +39,16 @@ def test_places_are_chances_of_the_first_words_behind_the_reply():
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, -1]
         assert torch.allclose(row, logits[list(dict.fromkeys(tokens))].softmax(0), atol=1e-5)
+
+
+def test_each_prompt_gets_the_most_unlike_of_its_own_replies():
+    texts = ["Right. Wrong. Rude.", "Where is the drum? In the barn."] * 30
+    reader = tokenizer.train_tokenizer(texts, 300)
+    model = models.build_language_model("1m", reader, seed=0).eval()
+    words, asked = ["Right", "Wrong", "Rude"], ["Where is the drum?", "Right?"]
+    rollout = sample(model, reader, asked, replies_per_prompt=5, max_new_tokens=6, seed=0)
+    shown = most_unlike_each(model, reader, rollout, 5, 3, words)
+    for number, prompt in enumerate(asked):
+        own = rollout.texts[5 * number : 5 * number + 5]
+        places = remark_chances(model, reader, [prompt] * 5, own, words)
+        assert shown[number] == most_unlike(own, places, 3)
