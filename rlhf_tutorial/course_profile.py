@@ -28,6 +28,7 @@ from rlhf_tutorial.village.annotators import Annotator, colleagues
 from rlhf_tutorial.village.gold import AXES, WEIGHTS, judge
 
 PULLS = ("position", "length")
+COMPARED = 6  # colleagues a reader is compared with; more would crowd the figure
 WORDS_A_UNIT = 30  # of the length; `village.annotators` counts its length bias so, too
 
 
@@ -101,7 +102,7 @@ def profile(
 
     Args:
         rankings: of one annotator, in the order of ranking.
-        people: simulated colleagues to compare with; the six of the course if not given.
+        people: simulated colleagues to compare with; `COMPARED` of the course if not given.
         seed: of the colleagues' own rankings.
 
     Raises:
@@ -118,7 +119,7 @@ def profile(
     return ReaderProfile(
         weights=weights,
         oneself=agreement("yourself", twice),
-        colleagues=with_colleagues(first, colleagues() if people is None else people, seed),
+        colleagues=with_colleagues(first, colleagues(COMPARED) if people is None else people, seed),
         seconds=[record.seconds for record in ranked],
     )
 

@@ -219,7 +219,7 @@ def parents_of(stage: str, round: int) -> list[tuple[str, int]]:
     if round == 1:
         return [(parent, 1) for parent in PARENTS[stage]]
     return {
-        "rankings": [("rlhf", round - 1), ("rankings", round - 1)],
+        "rankings": [("sft", 1), ("rlhf", round - 1), ("rankings", round - 1)],
         "reward_model": [("sft", 1), ("rankings", round)],
         "rlhf": [("sft", 1), ("reward_model", round), ("rlhf", round - 1)],
     }[stage]

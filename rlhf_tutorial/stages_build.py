@@ -105,8 +105,10 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         seed=1000 * request.seed + round,
     )
     progress(1, 2)
+    # The SFT model is asked what tells them apart: nothing in PPO keeps a policy's remarks true.
+    critic = ancestors["sft"].model()
     shown = most_unlike_each(
-        model, tokenizer, rollout, sampled, preset.replies_per_prompt, reviews.first_words()
+        critic, tokenizer, rollout, sampled, preset.replies_per_prompt, reviews.first_words()
     )
     items = [(prompt.text, replies) for prompt, replies in zip(asked, shown, strict=True)]
     people = annotators.colleagues(seed=request.seed)

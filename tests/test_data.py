@@ -118,7 +118,7 @@ def test_rankings_are_those_of_the_simulated_colleagues(rankings):
 
 def test_rankings_are_worth_looking_at(rankings):
     assert not evaluation_texts() & {ranking.prompt for ranking in rankings}
-    assert {ranking.annotator for ranking in rankings} == {f"colleague-{i}" for i in range(1, 7)}
+    assert {ranking.annotator for ranking in rankings} == {f"colleague-{i}" for i in range(1, 25)}
     assert {ranking.guideline_version for ranking in rankings} == {GUIDELINE_VERSION}
     assert all(2 <= len(ranking.replies) <= MAXIMUM_REPLIES for ranking in rankings)
     assert sum(len(set(ranking.replies)) > 1 for ranking in rankings) > 250

@@ -113,6 +113,7 @@ def learnt(method: str, rankings, colleagues=None):
         tokenizer,
         rankings,
         RewardSettings(epochs=12, learning_rate=3e-3, evaluate_every=5),
+        remarks=WORDS,
         seed=0,
     )
 
@@ -136,7 +137,8 @@ def test_what_it_starts_from_stays_as_it_was(method):
     sft, colleagues = tiny_model(tokenizer), tiny_reward_model(tokenizer)
     before = [p.clone() for model in (sft, colleagues) for p in model.parameters()]
     settings = RewardSettings(epochs=2, learning_rate=1e-2)
-    train(method, sft, colleagues, tokenizer, ranked(20, length), settings, seed=0)
+    own = ranked(20, length)
+    train(method, sft, colleagues, tokenizer, own, settings, remarks=WORDS, seed=0)
     after = [p for model in (sft, colleagues) for p in model.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 

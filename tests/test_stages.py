@@ -561,3 +561,23 @@ def test_the_share_of_ones_own_is_part_of_the_key_and_checked(tmp_path):
     assert keys[0] != keys[1]
     with pytest.raises(ValueError, match="my_share is 1"):
         stages.load_or_build("base", preset="tiny", folder=tmp_path, my_share=1)
+
+
+@pytest.mark.medium
+def test_the_sft_model_tells_replies_apart_in_every_round(finished, tmp_path, monkeypatch):
+    """Nothing in PPO keeps a policy's remarks true."""
+    asked = []
+
+    def record(model, tokenizer, rollout, sampled, count, words):
+        asked.append(model)
+        return [rollout.texts[i : i + count] for i in range(0, len(rollout), sampled)]
+
+    monkeypatch.setattr(stages_build, "most_unlike_each", record)
+    request = stages.Request("tiny", 0, finished)
+    parents = stages.parents_of("rankings", 2)
+    ancestors = {parent: load(parent, finished, round=turn) for parent, turn in parents}
+    stages_build.build_rankings(request, 2, tmp_path, ancestors, lambda *_: None)
+    sft, policy = (load(stage, finished).model() for stage in ("sft", "rlhf"))
+    critic = asked[0].transformer.wte.weight
+    assert critic.equal(sft.transformer.wte.weight)
+    assert not critic.equal(policy.transformer.wte.weight)

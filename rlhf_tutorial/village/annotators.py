@@ -20,6 +20,7 @@ from rlhf_tutorial.village.gold import WEIGHTS, judge
 from rlhf_tutorial.village.prompts import parse
 
 GUIDELINE_VERSION = "village-1"
+COLLEAGUES = 24  # who share the ranking; with six, the slants of six people became the model's
 
 _HAPPY = re.compile(
     r"\b(?:merry|danced?|clapped|laugh\w*|sing|smile|sunshine|gold|glows|friends|pudding|biscuit"
@@ -130,8 +131,11 @@ def _tiers(order: Sequence[int], replies: Sequence[str]) -> list[list[int]]:
     return tiers
 
 
-def colleagues(count: int = 6, *, seed: int = 0) -> list[Annotator]:
-    """Simulated colleagues: all follow the guidelines, each with a slant of their own."""
+def colleagues(count: int = COLLEAGUES, *, seed: int = 0) -> list[Annotator]:
+    """Simulated colleagues: all follow the guidelines, each with a slant of their own.
+
+    The first few are the same people whatever the `count`.
+    """
     rng = random.Random(f"colleagues/{seed}")
     people = []
     for number in range(count):
