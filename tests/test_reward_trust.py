@@ -156,7 +156,7 @@ def test_what_colleagues_taught_is_known_before_the_first_own_ranking():
 
 
 def test_an_unknown_method_is_told():
-    with pytest.raises(ValueError, match="unknown method 'clever': choose one of naive, after"):
+    with pytest.raises(ValueError, match="unknown method 'clever': choose one of naive, from"):
         learnt("clever", ranked(6, length))
 
 
