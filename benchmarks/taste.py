@@ -173,6 +173,15 @@ def one_seed(seed: int, split: str) -> list[list[str]]:
     return rows
 
 
+def write_table(rows: list[list[str]]) -> None:
+    """Put the rows so far into the benchmarks page."""
+    header = ["seed", "person", "reward model", "held-out agreement", "carried"]
+    header += ["own utility over SFT", "the others'"]
+    page = ROOT / "docs" / "benchmarks.md"
+    text = replace_section(page.read_text(encoding="utf-8"), "taste", markdown_table(header, rows))
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
@@ -185,15 +194,11 @@ def main() -> int:
     options = parser.parse_args()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    rows = [row for seed in options.seeds for row in one_seed(seed, options.split)]
-    if options.split == "test":
-        header = ["seed", "person", "reward model", "held-out agreement", "carried"]
-        header += ["own utility over SFT", "the others'"]
-        page = ROOT / "docs" / "benchmarks.md"
-        text = page.read_text(encoding="utf-8")
-        page.write_text(
-            replace_section(text, "taste", markdown_table(header, rows)), encoding="utf-8"
-        )
+    rows: list[list[str]] = []
+    for seed in options.seeds:
+        rows += one_seed(seed, options.split)
+        if options.split == "test":  # after each seed: nine minutes of work are worth keeping
+            write_table(rows)
     return 0
 
 

@@ -163,8 +163,9 @@ def reliability_curve(table: Sequence[Row], ece: float | None = None) -> Figure:
     axes.scatter(
         predicted, observed, sizes, color=LINE_COLOURS[1], clip_on=False, zorder=3, label="measured"
     )
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
+    start = 0.4 if min(predicted + observed) >= 0.4 else 0.0  # no empty half of favourites alone
+    axes.set_xlim(start - 0.02, 1.02)
+    axes.set_ylim(start - 0.02, 1.02)
     axes.set_aspect("equal")
     title = "" if ece is None else f"calibration error (ECE) {ece:.3f}"
     label(
