@@ -75,18 +75,29 @@ def fill(path: Path, name: str, content: str) -> None:
     print(f"[five seeds] wrote section {name} of {path.name}")
 
 
-def fill_readme(preset: str, report: dict[str, Any], folder: Path) -> None:
-    """The tables and figures of one run, copied into docs/figures and README.md."""
+def median_run(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run whose win rate lies in the middle; of an even number the lower of the two."""
+    by_wins = sorted(reports, key=lambda report: report["win_rate"]["rlhf_vs_sft"]["mean"])
+    return by_wins[(len(by_wins) - 1) // 2]
+
+
+def fill_readme(preset: str, report: dict[str, Any], folder: Path, runs: int) -> None:
+    """The tables and figures of one run of several, copied into docs/figures and README.md."""
     figures = ROOT / "docs" / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     for figure in README_FIGURES:
         shutil.copyfile(folder / "figures" / f"{figure}.png", figures / f"{figure}.png")
     cores = report["machine"]["cores"]
     parts = [
-        f"Preset {preset}, seed {report['seed']}, {cores} cores, "
-        f"{report['seconds']['total'] / 60:.1f} minutes:",
+        f"Preset {preset}, {cores} cores, {report['seconds']['total'] / 60:.1f} minutes. Of {runs} "
+        f"seeds this is the one with the median win rate ({report['seed']}):",
         reporting.model_table(report),
         reporting.win_rate_table(report),
+        "Six test prompts, the first of each of six families:",
+        reporting.markdown_table(
+            ["prompt", "SFT", "RLHF"],
+            [[sample[key] for key in ("prompt", "sft", "rlhf")] for sample in report["samples"]],
+        ),
         "![Gold reward and the six axes of every model](docs/figures/axes.png)",
         "![Reward, KL, entropy and gold over PPO steps](docs/figures/ppo.png)",
     ]
@@ -99,15 +110,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "seeds")
     parser.add_argument(
-        "--readme", action="store_true", help="write README.md from the first seed, not the table"
+        "--readme", action="store_true", help="write README.md from the median seed, not the table"
     )
     parser.add_argument("--reuse", action="store_true", help="take reports that are already there")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.readme:
-        seed = arguments.seeds[0]
-        report = run_seed(arguments.preset, seed, arguments.out, arguments.reuse)
-        fill_readme(arguments.preset, report, arguments.out / f"{arguments.preset}-{seed}")
+        report = median_run(
+            [run_seed(arguments.preset, s, arguments.out, arguments.reuse) for s in arguments.seeds]
+        )
+        folder = arguments.out / f"{arguments.preset}-{report['seed']}"
+        fill_readme(arguments.preset, report, folder, len(arguments.seeds))
         return
     rows = [
         row(run_seed(arguments.preset, seed, arguments.out, arguments.reuse))

@@ -109,9 +109,9 @@ class Setting:
     def reward_model(self, method: str, rankings):
         """A reward model made from a person's rankings in this way."""
         models = self.sft.model(), self.colleagues.model()
-        words = reviews.first_words()
+        kinds = reviews.kinds_of_words()
         return own_taste.train(
-            method, *models, self.tokenizer, rankings, remarks=words, seed=self.seed
+            method, *models, self.tokenizer, rankings, kinds=kinds, seed=self.seed
         )
 
     def held_out(self, method: str, rankings) -> dict:

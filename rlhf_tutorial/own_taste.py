@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rlhf_tutorial import reward
 from rlhf_tutorial.models import build_reward_model
@@ -24,7 +24,7 @@ VALIDATION = 0.2  # share of the prompts that say when to stop training
 # Fifty rankings are read more often than three hundred, in smaller steps, and looked at sooner:
 # with the settings for three hundred, training ended after 15 updates, before it had begun. They
 # say less about the worth of each remark, too, so the penalty is larger.
-FEW = reward.RewardSettings(epochs=16, rankings_per_step=8, evaluate_every=5, head_penalty=0.1)
+FEW = reward.RewardSettings(epochs=16, rankings_per_step=8, evaluate_every=5, head_penalty=0.01)
 
 
 def train(
@@ -35,14 +35,14 @@ def train(
     mine: Sequence[Ranking],
     settings: reward.RewardSettings = FEW,
     *,
-    remarks: Sequence[str],
+    kinds: Mapping[str, Sequence[str]],
     seed: int,
 ):
     """A reward model that has learnt from one person's rankings.
 
     `naive` gives the SFT model `sft` a score and teaches it these rankings alone. `from remarks`
-    does the same from a first guess: what each of the first words `remarks` of a remark is worth to
-    this person (`reward_head.py`). `after colleagues` goes on from their reward model, so that only
+    does the same from a first guess: what each of the `kinds` of remark is worth to this person
+    (`reward_head.py`). `after colleagues` goes on from their reward model, so that only
     what is this person's own must be learnt. Which way serves a person best depends on how far they
     are from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed. Scores
     of such models differ in scale, so standardise them for PPO.
@@ -62,7 +62,7 @@ def train(
         mine,
         dataclasses.replace(settings, learning_rate=settings.learning_rate * PACE[method]),
         validation=VALIDATION,
-        head_words=remarks if method == FROM_REMARKS else (),
+        kinds=kinds if method == FROM_REMARKS else None,
         seed=seed,
     )
     return model

@@ -31,7 +31,7 @@ class Preset:
     replies_per_prompt: int = 4  # replies an item
     max_new_tokens: int = 56  # tokens a reply at most; the longest good replies have about 45
     # The head starts from a good guess (`reward_head.py`). Larger steps order replies no better and
-    # forget that warmth counts (docs/design.md, "Whose tone it is").
+    # forget that warmth counts (docs/trials.md, "Whose tone it is").
     reward: RewardSettings = field(default_factory=lambda: RewardSettings(learning_rate=2e-5))
     best_ranked: SFTSettings = field(default_factory=lambda: SFTSettings(epochs=2.0))
     ppo: PPOSettings = field(default_factory=PPOSettings)

@@ -12,7 +12,7 @@ Simplified: one model, no ensemble; ties give no pair rather than a term of thei
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +34,7 @@ class RewardSettings:
     learning_rate: float = 3e-4  # a third of SFT's: few examples, and the trunk already reads
     warmup_share: float = 0.1  # of all steps; the new score head first sends wild gradients
     weight_decay: float = 0.01  # few examples: hold the weights small
-    head_penalty: float = 0.03  # on squared weights of the head's first guess (`reward_head.py`)
+    head_penalty: float = 0.001  # on squared worths of the head's first guess (`reward_head.py`)
     max_gradient_norm: float = 1.0  # of all weights together
     evaluate_every: int = 10  # steps between two looks at the validation rankings
     patience: int = 6  # looks without a better validation loss before training stops
@@ -175,15 +175,15 @@ def train_reward_model(
     *,
     validation: Sequence[Ranking] | float = 0.1,
     seed: int,
-    head_words: Sequence[str] = (),
+    kinds: Mapping[str, Sequence[str]] | None = None,
     callbacks: Sequence[Callable] = (),
     accelerator=None,
     progress: Callable | None = None,
 ) -> list[dict]:
     """Train `model` in place and return the history; the weights end at the best look.
 
-    `validation` is a list of rankings or the share of prompts to hold out. With `head_words` the
-    score head starts as the best weighted sum of their logits (`reward_head.fit_head`). History
+    `validation` is a list of rankings or the share of prompts to hold out. With `kinds` of remarks
+    the score head starts from what each is worth (`reward_head.fit_head`). History
     rows hold step, loss, lr and, where looked at, validation_loss and validation_accuracy; the last
     row also best_step. Afterwards `model.config` holds reward_mean and reward_std over the training
     replies.
@@ -207,13 +207,13 @@ def train_reward_model(
     for index, length in enumerate(longest):
         check_length(length, model.config.n_positions, f"training ranking {index}")
 
-    if head_words:
+    if kinds:
         fit_head(
             model,
             tokenizer,
             rows,
             lambda scores: mean_loss(scores, training),
-            head_words,
+            kinds,
             penalty=settings.head_penalty,
         )
     share = max(1, settings.rankings_per_step // accelerator.num_processes)

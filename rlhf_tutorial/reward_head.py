@@ -1,22 +1,27 @@
 """A first guess for a reward model's score head: what the language model would say of a reply.
 
-A language model that has learnt to remark on replies ("Right.", "Rude.") holds its verdict at the
-end token: the logit of each remark's first word. The score begins as the weighted sum of these
-logits that explains the rankings best. That is a number for each word, where the head has one for
-each of the model's width, and a few hundred rankings say more about few numbers than about many.
+A language model that has learnt to remark on replies ("Right.", "Rude.") foresees its verdict at
+the end token: how likely the first word of each remark is. Each word tells of one kind of content
+or more, and of a manner. The first guess asks what each kind is worth, so that the rankings are
+explained best. That is a number for each kind, where the head has one for each of the model's
+width, and a few hundred rankings say more about few numbers than about many. Then the head becomes
+the straight line through these worths.
 
 Source: scores as few interpretable parts with weights learnt from preferences, Wang et al. 2024,
 arXiv 2406.12845; critiques before scores, Ankner et al. 2024, arXiv 2408.11791. Simplified: the
-parts are logits of single words, and linear, so that the outcome is a plain score head.
+parts are chances of single words, and the line misses some of their worth, so that the outcome is a
+plain score head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
 from rlhf_tutorial.batching import by_length, pad_right
+
+RIDGE = 1e-3  # of the line, in mean squares of a state's numbers; steadies it where rows are few
 
 
 @torch.no_grad()
@@ -33,7 +38,7 @@ def end_states(model, rows: Sequence[Sequence[int]], pad_id: int) -> torch.Tenso
     return states
 
 
-def first_tokens(tokenizer, words: Sequence[str]) -> dict[str, int]:
+def first_tokens(tokenizer, words: Iterable[str]) -> dict[str, int]:
     """The first token of each word, as it stands after an end token; a shared one once."""
     found: dict[int, str] = {}
     for word in words:
@@ -41,43 +46,64 @@ def first_tokens(tokenizer, words: Sequence[str]) -> dict[str, int]:
     return {word: token for token, word in found.items()}
 
 
+def kind_chances(
+    model, tokenizer, states: torch.Tensor, kinds: Mapping[str, Sequence[str]]
+) -> tuple[list[str], torch.Tensor]:
+    """The kinds by name, and how likely a remark of each is at end `states`: `(rows, kinds)`.
+
+    `kinds` says of which kinds each first word tells. Chances are among these words only. A word
+    adds its chance to each of its kinds.
+    """
+    tokens = first_tokens(tokenizer, kinds)
+    names = list(dict.fromkeys(kind for word in tokens for kind in kinds[word]))
+    tells = torch.tensor([[float(name in kinds[word]) for name in names] for word in tokens])
+    directions = model.transformer.wte.weight.detach()[list(tokens.values())]
+    return names, (states @ directions.T).softmax(1) @ tells.to(states.device)
+
+
 def fit_head(
     model,
     tokenizer,
     rows: Sequence[Sequence[Sequence[int]]],
     loss_of: Callable[[Sequence[torch.Tensor]], torch.Tensor],
-    words: Sequence[str],
+    kinds: Mapping[str, Sequence[str]],
     *,
     penalty: float,
 ) -> dict[str, float]:
-    """Set `model.score` to the best weighted sum of the words' logits; returns their weights.
+    """Set `model.score` by what each kind of remark is worth; returns these worths.
 
     Args:
         model: a `GPT2ForSequenceClassification` on the trunk of a language model whose head is
             tied to its embeddings.
         rows: for each ranking the token lists of its prompt with each reply.
         loss_of: the loss of scores, one tensor `(replies,)` a ranking; Bradley and Terry's.
-        words: whose logits may count. Weights are in log-odds a standard deviation of all logits.
-        penalty: nats, on the sum of squared weights.
+        kinds: of which kinds the first word of a remark tells. Worths are in log-odds.
+        penalty: nats, on the sum of squared worths.
     """
-    tokens = first_tokens(tokenizer, words)
-    flat = [row for group in rows for row in group]
-    states = end_states(model, flat, tokenizer.pad_token_id)
-    directions = model.transformer.wte.weight.detach()[list(tokens.values())]
-    logits = states @ directions.T
-    scale = logits.std()
-    logits = (logits - logits.mean(0)) / scale
+    states = end_states(model, [row for group in rows for row in group], tokenizer.pad_token_id)
+    names, chances = kind_chances(model, tokenizer, states, kinds)
     sizes = [len(group) for group in rows]
-    weights = torch.zeros(len(tokens), device=logits.device, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    worth = torch.zeros(len(names), device=states.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([worth], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss_and_gradient():
         optimizer.zero_grad()
-        loss = loss_of((logits @ weights).split(sizes)) + penalty * weights.square().sum()
+        loss = loss_of((chances @ worth).split(sizes)) + penalty * worth.square().sum()
         loss.backward()
         return loss
 
     optimizer.step(loss_and_gradient)
     with torch.no_grad():
-        model.score.weight.copy_((weights / scale @ directions)[None])
-    return dict(zip(tokens, weights.tolist(), strict=True))
+        model.score.weight.copy_(straight_line(states, chances @ worth)[None])
+    return dict(zip(names, worth.tolist(), strict=True))
+
+
+def straight_line(states: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The weights `(width,)` whose products with `states` `(rows, width)` come nearest to `scores`.
+
+    Least squares with a small ridge; up to a constant, which means nothing in a score.
+    """
+    states, scores = states - states.mean(0), scores - scores.mean()
+    squares = states.T @ states
+    squares.diagonal().add_(RIDGE * squares.diagonal().mean())
+    return torch.linalg.solve(squares, states.T @ scores)

@@ -143,7 +143,7 @@ def build_reward_model(request, round, folder, ancestors, progress) -> list[dict
         rankings,
         request.preset.reward,
         seed=request.seed,
-        head_words=reviews.first_words(),
+        kinds=reviews.kinds_of_words(),
         progress=progress,
     )
     _save(model, tokenizer, folder)

@@ -11,10 +11,16 @@ from tiny import tiny_model, tiny_tokenizer
 from rlhf_tutorial.models import build_reward_model
 from rlhf_tutorial.preferences import Ranking
 from rlhf_tutorial.reward import RewardSettings, encode_pairs, mean_loss, train_reward_model
-from rlhf_tutorial.reward_head import end_states, first_tokens, fit_head
+from rlhf_tutorial.reward_head import (
+    end_states,
+    first_tokens,
+    fit_head,
+    kind_chances,
+    straight_line,
+)
 from rlhf_tutorial.village import reviews, stories
 
-WORDS = ("the", "cat", "day", "please")
+WORDS = {"the": ("thing",), "cat": ("thing", "dear"), "day": ("time",), "please": ("dear",)}
 
 
 @pytest.fixture
@@ -65,17 +71,32 @@ def test_the_states_are_those_at_the_last_token_whatever_the_padding(setting):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_head_is_a_weighted_sum_of_the_words_logits(setting):
-    tokenizer, model, _, _ = setting
-    weights = fitted(setting, penalty=1e-3)
-    assert tuple(weights) == WORDS
+def test_a_word_adds_its_chance_to_each_of_its_kinds(setting):
+    tokenizer, model, _, rows = setting
+    states = end_states(model, rows[0], tokenizer.pad_token_id)
+    names, chances = kind_chances(model, tokenizer, states, WORDS)
+    assert names == ["thing", "dear", "time"]
     tokens = list(first_tokens(tokenizer, WORDS).values())
-    directions = model.transformer.wte.weight.detach()[tokens]
-    found = torch.linalg.lstsq(directions.T, model.score.weight.detach()[0][:, None])
-    rest = directions.T @ found.solution - model.score.weight.detach().T
-    assert rest.norm() < 1e-4 * model.score.weight.norm()
-    ratio = found.solution[:, 0] / torch.tensor(list(weights.values()))
-    torch.testing.assert_close(ratio, ratio[:1].expand(4), rtol=1e-2, atol=0)
+    the, cat, day, please = (states @ model.transformer.wte.weight[tokens].T).softmax(1).T
+    torch.testing.assert_close(chances, torch.stack([the + cat, cat + please, day], 1))
+
+
+def test_the_line_is_found_where_there_is_one_and_scores_may_have_any_mean():
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(400, 8, generator=generator) + 3
+    line = torch.arange(8.0)
+    torch.testing.assert_close(straight_line(states, states @ line + 5), line, rtol=0.01, atol=0.02)
+
+
+def test_the_head_is_the_line_through_what_the_kinds_are_worth(setting):
+    tokenizer, model, _, rows = setting
+    worth = fitted(setting, penalty=1e-3)
+    flat = [row for group in rows for row in group]
+    states = end_states(model, flat, tokenizer.pad_token_id)
+    names, chances = kind_chances(model, tokenizer, states, WORDS)
+    assert list(worth) == names
+    wanted = chances @ torch.tensor(list(worth.values()))
+    torch.testing.assert_close(model.score.weight.detach()[0], straight_line(states, wanted))
 
 
 def test_it_explains_the_rankings_better_than_a_coin_and_a_penalty_holds_it_back(setting):
@@ -96,7 +117,7 @@ def test_training_starts_from_the_first_guess(setting):
     tokenizer, model, rankings, _ = setting
     frozen = RewardSettings(epochs=1, learning_rate=1e-9, head_penalty=1e-3)
     history = train_reward_model(
-        model, tokenizer, rankings, frozen, validation=rankings, seed=0, head_words=WORDS
+        model, tokenizer, rankings, frozen, validation=rankings, seed=0, kinds=WORDS
     )
     assert history[-1]["best_validation_loss"] < 0.4
     plain = build_reward_model(tiny_model(tokenizer), tokenizer, seed=0)
@@ -105,7 +126,9 @@ def test_training_starts_from_the_first_guess(setting):
 
 
 def test_every_kind_of_remark_has_its_first_word():
-    words = reviews.first_words()
-    assert len(words) == len(set(words))
-    for said in stories.REMARKS.values():
-        assert all(remark.split()[0].strip(".,") in words for remark in said)
+    kinds = reviews.kinds_of_words()
+    assert reviews.first_words() == list(kinds)
+    for kind, said in stories.REMARKS.items():
+        for remark in said:
+            tells = kinds[remark.split()[0].strip(".,")]
+            assert tells == tuple(kind.split(", ")) or kind == "slip"  # "Wrong at first."

@@ -17,6 +17,7 @@ from rlhf_tutorial.reward_trust import RewardNotLearntError
 from tests.tiny import tiny_model, tiny_reward_model, tiny_tokenizer
 
 WORDS = "the cat is here good day to you and your dog where hi yes no thank please".split()
+KINDS = {word: (word,) for word in WORDS}  # each remark is of a kind of its own
 
 
 def ranked(count: int, taste, seed: int = 0) -> list[Ranking]:
@@ -113,7 +114,7 @@ def learnt(method: str, rankings, colleagues=None):
         tokenizer,
         rankings,
         RewardSettings(epochs=12, learning_rate=3e-3, evaluate_every=5),
-        remarks=WORDS,
+        kinds=KINDS,
         seed=0,
     )
 
@@ -138,7 +139,7 @@ def test_what_it_starts_from_stays_as_it_was(method):
     before = [p.clone() for model in (sft, colleagues) for p in model.parameters()]
     settings = RewardSettings(epochs=2, learning_rate=1e-2)
     own = ranked(20, length)
-    train(method, sft, colleagues, tokenizer, own, settings, remarks=WORDS, seed=0)
+    train(method, sft, colleagues, tokenizer, own, settings, kinds=KINDS, seed=0)
     after = [p for model in (sft, colleagues) for p in model.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 

@@ -2,7 +2,7 @@
 
 A review says what somebody noticed, never what a reply is worth: that is for the rankings to
 tell. Reviews often come in twins, two replies in the same words of which one is wrong, refuses,
-or makes something up, for only such a contrast shows what a reply was blamed for (docs/design.md,
+or makes something up, for only such a contrast shows what a reply was blamed for (docs/trials.md,
 "It learns to check"). They follow from how a reply was written, not from the gold judge.
 """
 
@@ -86,10 +86,21 @@ def remark(prompt: Prompt, reply: Reply, rng: random.Random, *, attentive: bool 
     return " ".join(rng.choice(stories.REMARKS[verdict]).format_map(named) for verdict in found)
 
 
+def kinds_of_words() -> dict[str, tuple[str, ...]]:
+    """The first word of each remark, in the order of `REMARKS`, with the kinds that it tells of.
+
+    "Kind" tells of "thanks" and "warm", "Right" of "thanks" alone.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, remarks in stories.REMARKS.items():
+        for remark in remarks:  # "Wrong" begins two kinds, and tells of the first
+            found.setdefault(remark.split()[0].strip(".,"), tuple(kind.split(", ")))
+    return found
+
+
 def first_words() -> list[str]:
-    """The word that each kind of remark begins with, once each, in the order of `REMARKS`."""
-    said = [remark.split()[0].strip(".,") for kind in stories.REMARKS.values() for remark in kind]
-    return list(dict.fromkeys(said))
+    """The words that remarks begin with, once each."""
+    return list(kinds_of_words())
 
 
 def twins(prompt: Prompt, rng: random.Random) -> tuple[Reply, Reply]:

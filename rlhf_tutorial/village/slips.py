@@ -3,7 +3,7 @@
 "Ada is the baker - no, the miller." Behind a wrong word a correction may follow, behind a right
 one never. Whoever wants to foresee the correction must compare the word with what was said
 before, or with what is true. That is how the documents teach a model to *check*: neither
-stories nor wrong replies that nobody corrects do (docs/design.md, "It learns to check").
+stories nor wrong replies that nobody corrects do (docs/trials.md, "It learns to check").
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ ENDINGS = (
 )
 # Lines of nursery rhymes. A rhyme takes two subjects and says each over and over, so that
 # hardly a word in it is new. They teach early what everything else needs: that a word may come
-# back (docs/design.md, "copying").
+# back (docs/trials.md, "copying").
 RHYMES = {
     "thing": (
         "The {thing}, the {thing}, who has the {thing}?",
@@ -176,7 +176,7 @@ LISTS = (
 )
 # What those who listened remark. Remarks are how an internet carries the news that a reply was
 # wrong or unkind; a reward model can later build on what was learnt from them. Whoever finds a
-# mistake names it: to foresee the name a model must find the mistake (docs/design.md, "Whoever
+# mistake names it: to foresee the name a model must find the mistake (docs/trials.md, "Whoever
 # blames must say what").
 REMARKS = {
     "thanks": ("Right.", "Right, thank you.", "Right, that helps."),

@@ -2,7 +2,7 @@
 
 Lists are long on purpose. A small model learns to *copy* a word from its prompt only
 when there are too many words of that kind to guess from memory, and when each of them
-recurs inside documents (see docs/design.md, "copying").
+recurs inside documents (see docs/trials.md, "copying").
 """
 
 from __future__ import annotations
