@@ -25,19 +25,18 @@ WORDS = {"the": ("thing",), "cat": ("thing", "dear"), "day": ("time",), "please"
 
 @pytest.fixture
 def setting():
-    """A tokenizer, a reward model, rankings that follow one word's logit, and their rows."""
+    """A tokenizer, a reward model, rankings that follow the chance of a kind, and their rows."""
     tokenizer = tiny_tokenizer()
     language_model = tiny_model(tokenizer)
     model = build_reward_model(language_model, tokenizer, seed=0)
     replies = ["yes thank you", "no", "the cat is here", "good day to your dog"]
     asked = [f"where is {name}" for name in ("the cat", "your dog", "the day", "you", "yes")]
     rows = [encode_pairs(tokenizer, [prompt] * 4, replies) for prompt in asked]
-    token = first_tokens(tokenizer, WORDS)["cat"]
-    direction = model.transformer.wte.weight.detach()[token]
     rankings = []
     for number, (prompt, group) in enumerate(zip(asked, rows, strict=True)):
-        worth = end_states(model, group, tokenizer.pad_token_id) @ direction
-        order = worth.argsort(descending=True).tolist()
+        states = end_states(model, group, tokenizer.pad_token_id)
+        names, chances = kind_chances(model, tokenizer, states, WORDS)
+        order = chances[:, names.index("dear")].argsort(descending=True).tolist()
         rankings.append(
             Ranking(
                 id=str(number),
@@ -101,9 +100,9 @@ def test_the_head_is_the_line_through_what_the_kinds_are_worth(setting):
 
 def test_it_explains_the_rankings_better_than_a_coin_and_a_penalty_holds_it_back(setting):
     tokenizer, model, rankings, rows = setting
-    fitted(setting, penalty=1e-3)
+    fitted(setting, penalty=1e-8)  # a new model's chances hardly differ: worths must be large
     bold = mean_loss(scores_of(model, rows, tokenizer), rankings)
-    fitted(setting, penalty=10.0)
+    fitted(setting, penalty=1.0)
     shy = mean_loss(scores_of(model, rows, tokenizer), rankings)
     assert bold < 0.4 < shy < math.log(2) + 1e-3
 
@@ -115,7 +114,7 @@ def test_words_that_begin_with_one_token_count_once():
 
 def test_training_starts_from_the_first_guess(setting):
     tokenizer, model, rankings, _ = setting
-    frozen = RewardSettings(epochs=1, learning_rate=1e-9, head_penalty=1e-3)
+    frozen = RewardSettings(epochs=1, learning_rate=1e-9, head_penalty=1e-8)
     history = train_reward_model(
         model, tokenizer, rankings, frozen, validation=rankings, seed=0, kinds=WORDS
     )
@@ -131,4 +130,5 @@ def test_every_kind_of_remark_has_its_first_word():
     for kind, said in stories.REMARKS.items():
         for remark in said:
             tells = kinds[remark.split()[0].strip(".,")]
-            assert tells == tuple(kind.split(", ")) or kind == "slip"  # "Wrong at first."
+            # "Wrong" and "But" begin remarks of two kinds.
+            assert tells == tuple(kind.split(", ")) or kind in ("slip", "told")
