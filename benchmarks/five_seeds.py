@@ -96,7 +96,10 @@ def fill_readme(preset: str, report: dict[str, Any], folder: Path, runs: int) ->
         "Six test prompts, the first of each of six families:",
         reporting.markdown_table(
             ["prompt", "SFT", "RLHF"],
-            [[sample[key] for key in ("prompt", "sft", "rlhf")] for sample in report["samples"]],
+            [
+                [" ".join(sample[key].split()) for key in ("prompt", "sft", "rlhf")]
+                for sample in report["samples"]
+            ],
         ),
         "![Gold reward and the six axes of every model](docs/figures/axes.png)",
         "![Reward, KL, entropy and gold over PPO steps](docs/figures/ppo.png)",
