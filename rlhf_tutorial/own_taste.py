@@ -42,10 +42,10 @@ def train(
 
     `naive` gives the SFT model `sft` a score and teaches it these rankings alone. `from remarks`
     does the same from a first guess: what each of the `kinds` of remark is worth to this person
-    (`reward_head.py`). `after colleagues` goes on from their reward model, so that only
-    what is this person's own must be learnt. Which way serves a person best depends on how far they
-    are from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed. Scores
-    of such models differ in scale, so standardise them for PPO.
+    (`reward_head.py`). `after colleagues` goes on from their reward model, so that only what is
+    this person's own must be learnt. Which way serves a person best depends on how far they are
+    from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed. Scores of
+    such models differ in scale, so standardise them for PPO.
 
     Raises:
         ValueError: unknown method, or no ranking holds a pair.

@@ -46,19 +46,31 @@ def first_tokens(tokenizer, words: Iterable[str]) -> dict[str, int]:
     return {word: token for token, word in found.items()}
 
 
+@torch.no_grad()
+def word_chances(
+    model, tokenizer, states: torch.Tensor, words: Iterable[str]
+) -> tuple[list[str], torch.Tensor]:
+    """The words, one a first token, and how likely each is next at `states`: `(rows, words)`.
+
+    Chances are among these words only; those that share a first token are one word.
+    """
+    tokens = first_tokens(tokenizer, words)
+    directions = model.transformer.wte.weight[list(tokens.values())]
+    return list(tokens), (states @ directions.T).softmax(1)
+
+
 def kind_chances(
     model, tokenizer, states: torch.Tensor, kinds: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], torch.Tensor]:
     """The kinds by name, and how likely a remark of each is at end `states`: `(rows, kinds)`.
 
-    `kinds` says of which kinds each first word tells. Chances are among these words only. A word
-    adds its chance to each of its kinds.
+    `kinds` says of which kinds each first word tells. A word adds its chance among these words to
+    each of its kinds.
     """
-    tokens = first_tokens(tokenizer, kinds)
-    names = list(dict.fromkeys(kind for word in tokens for kind in kinds[word]))
-    tells = torch.tensor([[float(name in kinds[word]) for name in names] for word in tokens])
-    directions = model.transformer.wte.weight.detach()[list(tokens.values())]
-    return names, (states @ directions.T).softmax(1) @ tells.to(states.device)
+    words, chances = word_chances(model, tokenizer, states, kinds)
+    names = list(dict.fromkeys(kind for word in words for kind in kinds[word]))
+    tells = torch.tensor([[float(name in kinds[word]) for name in names] for word in words])
+    return names, chances @ tells.to(states.device)
 
 
 def fit_head(

@@ -17,23 +17,20 @@ from collections.abc import Sequence
 import torch
 
 from rlhf_tutorial.reward import encode_pairs
-from rlhf_tutorial.reward_head import end_states, first_tokens
+from rlhf_tutorial.reward_head import end_states, word_chances
 from rlhf_tutorial.sampling import Rollout
 
 
-@torch.no_grad()
 def remark_chances(
     model, tokenizer, prompts: Sequence, replies: Sequence[str], words: Sequence[str]
 ) -> torch.Tensor:
     """How likely each first word of a remark is behind each reply, `(replies, words)`.
 
-    Chances are among these words only; those that share a first token are one word. Reply i answers
-    prompt i.
+    As in `reward_head.word_chances`; reply i answers prompt i.
     """
     rows = encode_pairs(tokenizer, prompts, replies)
     states = end_states(model, rows, tokenizer.pad_token_id)
-    tokens = list(first_tokens(tokenizer, words).values())
-    return (states @ model.transformer.wte.weight[tokens].T).softmax(1)
+    return word_chances(model, tokenizer, states, words)[1]
 
 
 def most_unlike(replies: Sequence[str], places: torch.Tensor, count: int) -> list[str]:

@@ -93,7 +93,7 @@ def kinds_of_words() -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for kind, remarks in stories.REMARKS.items():
-        for remark in remarks:  # "Wrong" begins two kinds, and tells of the first
+        for remark in remarks:  # "Wrong" and "But" begin two kinds each, and tell of the first
             found.setdefault(remark.split()[0].strip(".,"), tuple(kind.split(", ")))
     return found
 
