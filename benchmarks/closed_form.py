@@ -135,11 +135,8 @@ def main() -> None:
     print(table(runs))
     if arguments.print_only:
         return
-    path = ROOT / "docs" / "benchmarks.md"
-    text = path.read_text(encoding="utf-8")
-    text = reporting.replace_section(text, SECTION, f"{table(runs)}\n\n{note(runs)}")
-    path.write_text(text, encoding="utf-8")
-    print(f"[closed form] wrote section {SECTION} of {path.name}")
+    page = ROOT / "docs" / "benchmarks.md"
+    reporting.fill_sections(page, {SECTION: f"{table(runs)}\n\n{note(runs)}"})
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ from rlhf_tutorial import models, plotting_doctor, presets, stages
 from rlhf_tutorial.doctor import HEALTHY
 from rlhf_tutorial.plotting_parts import png_bytes
 from rlhf_tutorial.ppo_faults import FAULTS, Job
-from rlhf_tutorial.reporting import replace_section
+from rlhf_tutorial.reporting import fill_sections
 from rlhf_tutorial.stages_build import gold_mean, ppo_prompts
 from rlhf_tutorial.tokenizer import load_tokenizer
 
@@ -108,17 +108,13 @@ def write(rows: list[dict], frozen: list[dict], planned: int) -> None:
 
     `frozen` are the rows that no rule was written on, of `planned` ones.
     """
-    page = ROOT / "docs" / "ppo.md"
-    text = page.read_text(encoding="utf-8")
-    text = replace_section(text, "faults", fault_table(rows))
-    text = replace_section(text, "telltales", telltale_table(rows))
     note = f"{len(frozen)} of {planned} planned runs, {SETTINGS.steps} steps of "
     note += f"{SETTINGS.batch_size} replies each."
     told = [note]
     if frozen:
         told = [shares(frozen), confusion_table(frozen), note, CONFUSION_FIGURE]
-    text = replace_section(text, "confusion", "\n\n".join(told))
-    page.write_text(text, encoding="utf-8")
+    sections = {"faults": fault_table(rows), "telltales": telltale_table(rows)}
+    fill_sections(ROOT / "docs" / "ppo.md", sections | {"confusion": "\n\n".join(told)})
     healthy = of(rows, HEALTHY)
     panels = [
         (

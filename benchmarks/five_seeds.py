@@ -68,13 +68,6 @@ HEADER = [
 ]
 
 
-def fill(path: Path, name: str, content: str) -> None:
-    """Put content into the marked section of a file."""
-    text = path.read_text(encoding="utf-8")
-    path.write_text(reporting.replace_section(text, name, content), encoding="utf-8")
-    print(f"[five seeds] wrote section {name} of {path.name}")
-
-
 def median_run(reports: list[dict[str, Any]]) -> dict[str, Any]:
     """The run whose win rate lies in the middle; of an even number the lower of the two."""
     by_wins = sorted(reports, key=lambda report: report["win_rate"]["rlhf_vs_sft"]["mean"])
@@ -104,7 +97,7 @@ def fill_readme(preset: str, report: dict[str, Any], folder: Path, runs: int) ->
         "![Gold reward and the six axes of every model](docs/figures/axes.png)",
         "![Reward, KL, entropy and gold over PPO steps](docs/figures/ppo.png)",
     ]
-    fill(ROOT / "README.md", "results", "\n\n".join(parts))
+    reporting.fill_sections(ROOT / "README.md", {"results": "\n\n".join(parts)})
 
 
 def main() -> None:
@@ -131,7 +124,7 @@ def main() -> None:
     ]
     table = reporting.markdown_table(HEADER, rows)
     print(table)
-    fill(ROOT / "docs" / "benchmarks.md", f"seeds-{arguments.preset}", table)
+    reporting.fill_sections(ROOT / "docs" / "benchmarks.md", {f"seeds-{arguments.preset}": table})
 
 
 if __name__ == "__main__":

@@ -128,13 +128,10 @@ def write(found: dict) -> None:
         "model of the same size, and learns, 2 epochs × 2 minibatches. Memory is the most that a "
         "process held less what it held after its imports. Medians of 3 steps. "
     )
-    path = ROOT / "docs" / "benchmarks.md"
-    text = path.read_text(encoding="utf-8")
     figure = "![Speed and memory against size, batch and length](figures/growth.png)"
     content = f"{table(found)}\n\n{about}{bench_table.machine_line()}\n\n{figure}"
-    text = reporting.replace_section(text, "growth", content)
-    text = reporting.replace_section(text, "growth-paper", growth_paper.tables())
-    path.write_text(text, encoding="utf-8")
+    sections = {"growth": content, "growth-paper": growth_paper.tables()}
+    reporting.fill_sections(ROOT / "docs" / "benchmarks.md", sections)
 
 
 def main() -> None:

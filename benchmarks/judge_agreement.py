@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from rlhf_tutorial.evaluation import clustered_interval  # noqa: E402
-from rlhf_tutorial.reporting import interval, markdown_table, replace_section  # noqa: E402
+from rlhf_tutorial.reporting import fill_sections, interval, markdown_table  # noqa: E402
 from rlhf_tutorial.village.gold import judge  # noqa: E402
 
 GAP = 0.05  # gold scores closer than this are a tie to the judge
@@ -58,8 +58,7 @@ def main() -> None:
     header = ["", "pairs", "agreement, a tie of one counts a half", "where neither says tie"]
     table = markdown_table(header, rows)
     print(table)
-    path = ROOT / "docs" / "benchmarks.md"
-    path.write_text(replace_section(path.read_text("utf-8"), "judge", table), encoding="utf-8")
+    fill_sections(ROOT / "docs" / "benchmarks.md", {"judge": table})
 
 
 if __name__ == "__main__":

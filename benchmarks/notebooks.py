@@ -24,7 +24,7 @@ from nbclient.exceptions import CellExecutionError
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rlhf_tutorial.progress import stage_bar  # noqa: E402
-from rlhf_tutorial.reporting import markdown_table, replace_section  # noqa: E402
+from rlhf_tutorial.reporting import fill_sections, markdown_table  # noqa: E402
 from rlhf_tutorial.reporting_machine import machine  # noqa: E402
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -120,8 +120,7 @@ def main() -> int:
     if not options.into and not options.numbers and readme.is_file():
         table = markdown_table(["notebook", "minutes", "memory (MB)", "file (MB)"], rows)
         words = f"Measured on {machine()['cores']} cores, from `make notebooks`:\n\n{table}"
-        text = replace_section(readme.read_text(encoding="utf-8"), "measured", words)
-        readme.write_text(text, encoding="utf-8")
+        fill_sections(readme, {"measured": words})
     return 0
 
 

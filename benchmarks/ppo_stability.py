@@ -182,11 +182,10 @@ def grid_panels(rows: list[dict]) -> dict[str, list[list[dict | None]]]:
 
 def write(rows: list[dict]) -> None:
     """The table and the heat map into docs/."""
-    page = ROOT / "docs" / "benchmarks.md"
-    text = page.read_text(encoding="utf-8")
+    sections = {}
     seeds = [row for row in rows if row["kind"] == "seeds"]
     if seeds:
-        text = reporting.replace_section(text, "ppo-seeds", seeds_table(seeds))
+        sections["ppo-seeds"] = seeds_table(seeds)
     grid = [row for row in rows if row["kind"] == "grid"]
     if grid:
         figure = plotting_stability.grid(grid_panels(grid), CLIPS, RATES)
@@ -196,8 +195,8 @@ def write(rows: list[dict]) -> None:
         note = f"{len(grid)} of {planned} planned runs of up to {SHORT.steps} steps of "
         note += f"{SHORT.batch_size} replies, β = {SHORT.kl_coefficient:g}; "
         note += f"{sum(map(collapsed, grid))} collapsed."
-        text = reporting.replace_section(text, "ppo-grid", f"{note}\n\n{GRID_FIGURE}")
-    page.write_text(text, encoding="utf-8")
+        sections["ppo-grid"] = f"{note}\n\n{GRID_FIGURE}"
+    reporting.fill_sections(ROOT / "docs" / "benchmarks.md", sections)
 
 
 def main() -> None:

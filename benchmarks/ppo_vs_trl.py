@@ -262,10 +262,8 @@ def main() -> None:
     print(content)
     if options.print_only:
         return
-    section, path = f"trl-{'parity' if options.parity else 'speed'}", ROOT / "docs/benchmarks.md"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(reporting.replace_section(text, section, content), encoding="utf-8")
-    print(f"[ppo vs trl] wrote section {section} of {path.name}")
+    section = "trl-parity" if options.parity else "trl-speed"
+    reporting.fill_sections(ROOT / "docs" / "benchmarks.md", {section: content})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from transformers.utils import logging  # noqa: E402
 
 from rlhf_tutorial import own_taste, reward, reward_trust, sampling, stages, stages_run  # noqa: E402
 from rlhf_tutorial.ppo import train_ppo  # noqa: E402
-from rlhf_tutorial.reporting import markdown_table, replace_section  # noqa: E402
+from rlhf_tutorial.reporting import fill_sections, markdown_table  # noqa: E402
 from rlhf_tutorial.stages_build import SPARE  # noqa: E402
 from rlhf_tutorial.unlike_replies import most_unlike_each  # noqa: E402
 from rlhf_tutorial.village import prompts, reviews  # noqa: E402
@@ -177,9 +177,7 @@ def write_table(rows: list[list[str]]) -> None:
     """Put the rows so far into the benchmarks page."""
     header = ["seed", "person", "reward model", "held-out agreement", "carried"]
     header += ["own utility over SFT", "the others'"]
-    page = ROOT / "docs" / "benchmarks.md"
-    text = replace_section(page.read_text(encoding="utf-8"), "taste", markdown_table(header, rows))
-    page.write_text(text, encoding="utf-8")
+    fill_sections(ROOT / "docs" / "benchmarks.md", {"taste": markdown_table(header, rows)})
 
 
 def main() -> int:

@@ -66,10 +66,9 @@ def line(page: str, day: str, commit: str, what: str) -> list[str]:
 
 
 def with_line(page: str, new: list[str]) -> str:
-    """The page with a line more in its record table, in order of days."""
+    """The page's record table with a line more, in order of days."""
     lines = [old for old in section(page, "aligned") if old[1] != new[1]]
-    table = reporting.markdown_table(HEADER, sorted([*lines, new], key=lambda cells: cells[0]))
-    return reporting.replace_section(page, "aligned", table)
+    return reporting.markdown_table(HEADER, sorted([*lines, new], key=lambda cells: cells[0]))
 
 
 def git(*words: str) -> str:
@@ -90,7 +89,7 @@ def main() -> None:
     rows = git("show", f"{commit}:{PAGE}") if options.commit else page
     day, name = git("log", "-1", "--format=%ad %h", "--date=short", commit).split()
     new = line(rows, day, name, options.what)
-    path.write_text(with_line(page, new), encoding="utf-8")
+    reporting.fill_sections(path, {"aligned": with_line(page, new)})
     print(" | ".join(new))
 
 

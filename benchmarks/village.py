@@ -189,13 +189,8 @@ def main() -> None:
     print(table)
     if arguments.print_only:
         return
-    path = ROOT / "docs" / "benchmarks.md"
     note = f"One process on a machine of {os.cpu_count()} cores; the best of {TIMES} runs."
-    text = reporting.replace_section(
-        path.read_text(encoding="utf-8"), SECTION, f"{table}\n\n{note}"
-    )
-    path.write_text(text, encoding="utf-8")
-    print(f"[village] wrote section {SECTION} of {path.name}")
+    reporting.fill_sections(ROOT / "docs" / "benchmarks.md", {SECTION: f"{table}\n\n{note}"})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 from rlhf_tutorial import reporting
 from rlhf_tutorial.bench_timing import Comparison
 from rlhf_tutorial.reporting_machine import machine, versions
-from rlhf_tutorial.whole_file import write_whole
 
 VERSIONS = ("torch", "transformers", "trl")
 HEADER = ("what", "against", "ours", "theirs", "unit", "ratio [lowest, highest]", "reach")
@@ -72,6 +71,4 @@ def publish(section: str, comparisons: Sequence[Comparison], about: str, page: P
     text = f"{table(comparisons)}\n\n{note(comparisons, about)}"
     print(text)
     if page is not None:
-        old = page.read_text(encoding="utf-8")
-        write_whole(page, [reporting.replace_section(old, section, text)])
-        print(f"[bench] wrote section {section} of {page.name}")
+        reporting.fill_sections(page, {section: text})

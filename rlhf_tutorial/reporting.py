@@ -263,6 +263,18 @@ def read_report(folder: Path) -> dict[str, Any]:
     return report
 
 
+def fill_sections(page: Path, sections: Mapping[str, str]) -> None:
+    """Put each content between its section's marks in a page: all of them, or none.
+
+    Raises ValueError that names the marks where the page lacks them.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, content in sections.items():
+        text = replace_section(text, name, content)
+    write_whole(page, [text])
+    print(f"[tables] wrote {', '.join(sections)} into {page.name}", flush=True)
+
+
 def replace_section(text: str, name: str, content: str) -> str:
     """Put `content` between `<!-- name:start -->` and `<!-- name:end -->`.
 

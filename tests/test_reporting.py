@@ -150,3 +150,15 @@ def test_replace_section_keeps_everything_else():
     assert reporting.replace_section(new, "x", "new") == new
     with pytest.raises(ValueError, match="once each"):
         reporting.replace_section(text, "y", "new")
+
+
+def test_a_page_gets_all_sections_or_none(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    old = "<!-- a:start -->\n1\n<!-- a:end -->\n<!-- b:start -->\n2\n<!-- b:end -->\n"
+    page.write_text(old)
+    with pytest.raises(ValueError, match="c:start"):
+        reporting.fill_sections(page, {"a": "3", "c": "4"})
+    assert page.read_text() == old
+    reporting.fill_sections(page, {"a": "3", "b": "4"})
+    assert page.read_text() == old.replace("1", "3").replace("2", "4")
+    assert capsys.readouterr().out == "[tables] wrote a, b into page.md\n"

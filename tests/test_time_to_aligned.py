@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.time_to_aligned import line, section, with_line
-from rlhf_tutorial.reporting import markdown_table
+from rlhf_tutorial.reporting import markdown_table, replace_section
 
 SEEDS = markdown_table(
     ["seed", "seconds", "MB", "rankings", "RM vs gold", "ECE", "RLHF over SFT"],
@@ -33,9 +33,14 @@ def test_a_line_tells_all_seeds_and_how_many_are_aligned():
 
 
 def test_lines_stand_in_order_of_days_and_a_commit_has_one():
-    page = with_line(PAGE, line(PAGE, "2026-11-27", "abc1234", "second"))
-    page = with_line(page, line(PAGE, "2026-11-23", "fff0000", "first"))
-    page = with_line(page, line(PAGE, "2026-11-27", "abc1234", "second, better said"))
+    page = PAGE
+    for day, commit, what in [
+        ("2026-11-27", "abc1234", "second"),
+        ("2026-11-23", "fff0000", "first"),
+        ("2026-11-27", "abc1234", "second, better said"),
+    ]:
+        new = line(page, day, commit, what)
+        page = replace_section(page, "aligned", with_line(page, new))
     rows = section(page, "aligned")
     assert [row[1] for row in rows] == ["fff0000", "abc1234"]
     assert rows[1][-1] == "second, better said" and section(page, "seeds-quick")
