@@ -87,7 +87,7 @@ verify: $(STAMP)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
 	$(call timed,how PPO holds,$(BIN)/python benchmarks/ppo_stability.py)
 	$(call timed,how cost grows,$(BIN)/python benchmarks/growth.py)
-	$(call timed,speeds,for part in sampling pretraining finetuning; do \
+	$(call timed,speeds,for part in sampling pretraining finetuning profile; do \
 	  $(BIN)/python benchmarks/speed_$$part.py --run runs/seeds/quick-10 || exit 1; done)
 	$(call timed,what goes wrong,$(BIN)/python benchmarks/doctor.py)
 

@@ -92,13 +92,14 @@ def telltale_table(rows: list[dict]) -> str:
         if found and healthy:
             cells = [spread(tell(row, fault.tell)) for row in (healthy[0], found[0])]
             lines.append([name, f"`{fault.tell}`", *cells, fault.cause])
-    header = ["fault", "tell-tale quantity", "healthy, lowest … highest step", "with the fault"]
+    header = ["fault", "tell-tale quantity", "healthy: lowest … highest step", "with the fault"]
     return markdown_table([*header, "cause named by `diagnose`"], lines)
 
 
 def spread(values: list[float]) -> str:
-    """The lowest and the highest of some numbers."""
-    return " … ".join(f"{round(value, 4) + 0.0:.4g}" for value in (min(values), max(values)))
+    """The lowest and the highest of some numbers, and their mean."""
+    low, high, middle = (f"{round(f(values), 4) + 0.0:.4g}" for f in (min, max, mean))
+    return f"{low} … {high}, mean {middle}"
 
 
 def of(rows: list[dict], fault: str) -> list[dict]:

@@ -41,8 +41,8 @@ def sentences(
     if weights.ridge:
         said.append(
             "So few rankings can be ordered without a single mistake, and larger weights would fit "
-            "still better, without end. A mild penalty on large weights (a ridge) holds them in. "
-            "That is a part of what the weights leave unexplained."
+            "still better, without end. A mild penalty on large weights (a ridge) holds them in "
+            "and leaves a little more of your orders unexplained."
         )
     said.append(_oneself(oneself))
     said += _colleagues(colleagues)
@@ -66,9 +66,8 @@ def percent(share: float) -> str:
 
 def _how_much(profile: Profile) -> str:
     return (
-        f"From {_count(profile.items, 'ranking')}: six qualities, place and length take away "
-        f"{percent(max(0.0, profile.explained))} of the surprise in your orders (the loss, beside "
-        "that of guessing). "
+        f"From {_count(profile.items, 'ranking')}: six qualities, place and length foresee your "
+        f"orders with a loss {percent(max(0.0, profile.explained))} lower than that of guessing. "
         "The rest is taste, other qualities and chance."
     )
 

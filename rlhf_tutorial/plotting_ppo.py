@@ -240,6 +240,7 @@ def who_samples(steps: Sequence[int], now: Sequence[float], start: Sequence[floa
     axes = all_axes[0][0]
     axes.plot(steps, now, "o-", color=MODEL_COLOURS["rlhf"], label="policy of that step")
     axes.plot(steps, start, "s--", color=MODEL_COLOURS["sft"], label="policy before the first step")
+    axes.locator_params(axis="x", integer=True)
     label(axes, x="PPO step", y="log-probability (nats a reply)", legend=True)
     return figure
 
