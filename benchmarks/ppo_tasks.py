@@ -41,7 +41,8 @@ class Models:
     ) -> dict:
         """A task for `ppo_sides.py`. Only plain values: it goes through a file of JSON."""
         # TRL 1.12 clips no gradient, whatever its max_grad_norm says. So ours does not either.
-        mine = asdict(settings) | {"max_gradient_norm": 1e9}
+        # And it has one learning rate for all weights.
+        mine = asdict(settings) | {"max_gradient_norm": 1e9, "final_norm_learning_rate": None}
         rollout = sample(self.reference, self.tokenizer, self.prompts[:PROBES], max_new_tokens=32)
         replies = [
             row[mask.bool()].tolist()

@@ -41,6 +41,7 @@ from rlhf_tutorial.ppo_math import (
     per_token_rewards,
     whiten,
 )
+from rlhf_tutorial.ppo_rates import set_rates, weight_groups
 from rlhf_tutorial.replies import Replies, ReplyForward
 from rlhf_tutorial.sampling import Rollout, sample
 
@@ -62,13 +63,14 @@ class PPOSettings:
     """Hyper-parameters of PPO, for a GPT-2 of one or two million weights."""
 
     steps: int = 60  # batches sampled and learnt from; longer runs over-optimise the reward model
-    batch_size: int = 128  # replies a step; half as many make the advantages twice as noisy
+    batch_size: int = 128  # replies a step; half as many double the variance of the gradient
     epochs: int = 2  # passes over a batch; more need a smaller learning rate
     minibatches: int = 2  # weight updates a pass
     micro_batch_size: int = 32  # rows through the model at once; changes speed, not the gradient
     max_new_tokens: int = 48  # tokens a reply at most
     temperature: float = 1.0  # of sampling; 1 samples the very policy that is learnt
     learning_rate: float = 3e-4  # at the first step, then linearly to 0; a third of SFT's
+    final_norm_learning_rate: float | None = None  # of its gains, which sharpen; None: the same
     gamma: float = 1.0  # discount a token; a reply is short and judged as a whole
     lam: float = 0.95  # of GAE: 1 trusts only the returns, 0 only the value head
     clip: float = 0.2  # how far a token's probability ratio may usefully move in one step
@@ -239,8 +241,7 @@ def train_ppo(
     actor = policy if isinstance(policy, PolicyWithValue) else PolicyWithValue(policy)
     check_input(actor.policy, reference, tokenizer, prompts, settings, accelerator)
     optimizer = torch.optim.AdamW(
-        actor.parameters(),
-        lr=settings.learning_rate,
+        weight_groups(actor, settings.learning_rate, settings.final_norm_learning_rate),
         eps=settings.adam_epsilon,
         weight_decay=0.0,
         fused=True,
@@ -272,16 +273,16 @@ def train_ppo(
         scores = checked_scores(reward(rollout), rollout, step, history).to(accelerator.device)
         replies = Replies.of(rollout, accelerator.device)
         batch = assess(plain_net, reference_net, replies, rollout, scores, beta, settings)
-        rate = settings.learning_rate * (1 - (step - 1) / settings.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        left = 1 - (step - 1) / settings.steps
+        set_rates(optimizer, left)
         warming = step <= settings.value_warmup_steps
         try:
             measures = update(net, optimizer, batch, settings, accelerator, step_seed, warming)
         except PPOError as error:
             raise PPOError(f"step {step}: {error}", history) from None
 
-        row = {"step": step, "episode": step * settings.batch_size, "lr": rate}
+        row = {"step": step, "episode": step * settings.batch_size}
+        row["lr"] = settings.learning_rate * left
         row |= {"objective/kl_coef": beta, **summary(batch, measures, beta, accelerator)}
         beta = adapted_kl_coefficient(beta, row["objective/kl"], settings.kl_target)
         history.append(row)

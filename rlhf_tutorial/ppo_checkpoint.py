@@ -151,11 +151,17 @@ class PPOCheckpoint:
         self._set_state(load_file(path / STATE))
         return told["history"], told["beta"]
 
+    def _weights(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """Names and weights in the optimizer's order, by which it numbers their moments."""
+        names = {weight: name for name, weight in self.actor.named_parameters()}
+        groups = self.optimizer.param_groups
+        return [(names[weight], weight) for group in groups for weight in group["params"]]
+
     def _state(self) -> dict[str, torch.Tensor]:
         """Weights and moments by name; a parameter without a gradient so far has no moments."""
         moments = self.optimizer.state_dict()["state"]
         state = {}
-        for index, (name, parameter) in enumerate(self.actor.named_parameters()):
+        for index, (name, parameter) in enumerate(self._weights()):
             state[f"{WEIGHT}/{name}"] = parameter.detach().contiguous()
             for kind in moments.get(index, ()):
                 state[f"{kind}/{name}"] = moments[index][kind].contiguous()
@@ -164,7 +170,7 @@ class PPOCheckpoint:
     @torch.no_grad()
     def _set_state(self, state: dict[str, torch.Tensor]) -> None:
         moments = {}
-        for index, (name, parameter) in enumerate(self.actor.named_parameters()):
+        for index, (name, parameter) in enumerate(self._weights()):
             parameter.copy_(state[f"{WEIGHT}/{name}"])
             if f"{MOMENTS[0]}/{name}" in state:  # copies: what was read may be a map of the file
                 moments[index] = {kind: state[f"{kind}/{name}"].clone() for kind in MOMENTS}

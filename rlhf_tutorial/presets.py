@@ -57,14 +57,26 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=PPOSettings(steps=70, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.06),
+        ppo=PPOSettings(
+            steps=55,
+            learning_rate=4e-4,
+            final_norm_learning_rate=0.16,  # how cold the policy speaks (docs/trials.md)
+            max_new_tokens=56,
+            kl_coefficient=0.06,
+        ),
     ),
     "full": Preset(
         size="2m",
         pretraining=PretrainingSettings(steps=2000, probe_every=200),
         demonstrations=40_000,
         reviews=12_000,
-        ppo=PPOSettings(steps=100, learning_rate=4e-4, max_new_tokens=56, kl_coefficient=0.05),
+        ppo=PPOSettings(
+            steps=80,
+            learning_rate=4e-4,
+            final_norm_learning_rate=0.16,
+            max_new_tokens=56,
+            kl_coefficient=0.06,
+        ),
     ),
 }
 
