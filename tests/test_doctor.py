@@ -115,6 +115,17 @@ def test_each_rule_names_its_cause_first_with_numbers_and_advice(cause):
     assert any(letter.isdigit() for letter in found.evidence)
 
 
+def test_a_value_loss_that_falls_late_is_no_fault_of_the_value_head():
+    rows = history()
+    rows += [
+        rows[-1] | {"step": step, "episode": 64 * step, "loss/value_avg": 0.05}
+        for step in range(13, 43)
+    ]
+    assert "value head" not in [finding.cause for finding in diagnose(rows)]
+    early = history(**CASES["value head"])
+    assert diagnose([*early, *rows[12:]])[0].cause == "value head"
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 6, 12])
 def test_a_healthy_run_of_any_length_is_healthy(steps):
     assert [finding.cause for finding in diagnose(history(steps))] == [HEALTHY]
