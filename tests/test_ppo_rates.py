@@ -38,9 +38,11 @@ def test_the_same_rate_for_both_groups_is_one_rate():
 
 def test_the_gains_move_further_at_a_rate_of_their_own():
     def moved(settings):
-        before = new_policy().policy.transformer.ln_f.weight
+        before = new_policy().policy.transformer.ln_f.weight.detach()
         return float(
-            (run(settings=settings)[0].policy.transformer.ln_f.weight - before).abs().mean()
+            (run(settings=settings)[0].policy.transformer.ln_f.weight.detach() - before)
+            .abs()
+            .mean()
         )
 
     assert moved(SHARP) > 5 * moved(SETTINGS) > 0

@@ -30,4 +30,4 @@ def test_products_and_waiting_are_told_apart():
     found, calls, milliseconds = shares(run)
     assert set(KINDS) < set(found) and abs(sum(found.values()) - 1) < 1e-6
     assert found[OUTSIDE] > 0.5 and found["matrix products"] > 0.001
-    assert calls == 1 and milliseconds > 50
+    assert 1 <= calls < 10 and milliseconds > 50  # a product and what it asks for
