@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,19 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from rlhf_tutorial import bench_finetuning, bench_table, cli_bench, models, reporting  # noqa: E402
-from rlhf_tutorial.bench_materials import Materials  # noqa: E402
-from rlhf_tutorial.pretraining import PretrainingSettings, pretrain  # noqa: E402
-from rlhf_tutorial.reward import RewardSettings, train_reward_model  # noqa: E402
+from rlhf_tutorial import (  # noqa: E402
+    bench_finetuning,
+    bench_pretraining,
+    bench_table,
+    cli_bench,
+    models,
+    reporting,
+)
+from rlhf_tutorial.bench_materials import SIZE, Materials  # noqa: E402
+from rlhf_tutorial.bench_timing import StepClock  # noqa: E402
+from rlhf_tutorial.pretraining import PretrainingSettings  # noqa: E402
 from rlhf_tutorial.sampling import sample  # noqa: E402
 
-STEPS = 22  # of pretraining; the first is not counted
 ROWS, TOKENS, CALLS = 8, 48, 8  # of sampling
 KINDS = {  # kind -> how names of its operators begin, after "aten::"
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "_addmm", "linear", "matmul"),
@@ -62,18 +67,18 @@ KINDS = {  # kind -> how names of its operators begin, after "aten::"
 OTHER, OUTSIDE = "other operators", "outside operators (Python)"
 
 
-class Window:
-    """A `progress(step, total)` that profiles from the end of the first step to the last."""
+class Window(StepClock):
+    """A clock that also profiles the steps that it times: all but the first and the last."""
 
     def __init__(self) -> None:
-        self.profiler, self.steps, self.seconds = profile(activities=[ProfilerActivity.CPU]), 0, 0.0
+        super().__init__()
+        self.profiler = profile(activities=[ProfilerActivity.CPU])
 
     def __call__(self, step: int, total: int) -> None:
         if step == 1:
             self.profiler.__enter__()
-            self.start = time.perf_counter()
-        if step == total:
-            self.seconds, self.steps = time.perf_counter() - self.start, total - 1
+        super().__call__(step, total)  # neither starting nor ending the profiler counts
+        if step == total - 1:
             self.profiler.__exit__(None, None, None)
 
 
@@ -105,14 +110,12 @@ def runs(materials: Materials) -> dict[str, Callable[[Window], None]]:
     tokenizer = materials.tokenizer
     twos = [two for r in materials.rankings for two in bench_finetuning.as_pairs(r)]
     twos = twos[: len(twos) // bench_finetuning.BATCH * bench_finetuning.BATCH]
-    settings = RewardSettings(
-        epochs=1, rankings_per_step=bench_finetuning.BATCH, evaluate_every=len(twos)
-    )
 
     def pretraining(window: Window) -> None:
-        model = models.build_language_model("1m", tokenizer, seed=0)
-        steps = PretrainingSettings(steps=STEPS)
-        pretrain(model, tokenizer, materials.documents, steps, seed=0, progress=window)
+        settings = PretrainingSettings(steps=bench_pretraining.STEPS)
+        bench_pretraining.pretraining_flops(
+            SIZE, tokenizer, materials.documents, settings, 0, clock=window
+        )
 
     def sampling(window: Window) -> None:
         for call in range(CALLS):
@@ -122,9 +125,7 @@ def runs(materials: Materials) -> dict[str, Callable[[Window], None]]:
 
     def reward_model(window: Window) -> None:
         model = models.build_reward_model(materials.model, tokenizer, seed=0)
-        train_reward_model(
-            model, tokenizer, twos, settings, validation=twos[:1], seed=0, progress=window
-        )
+        bench_finetuning.our_reward(model, tokenizer, twos, bench_finetuning.BATCH, 0, clock=window)
 
     return {
         "pretraining, a step": pretraining,

@@ -136,9 +136,11 @@ def our_sft(model, tokenizer, demonstrations, batch: int, seed: int) -> float:
     return clock.steps * batch / clock.seconds
 
 
-def our_reward(model, tokenizer, rankings, rankings_per_step: int, seed: int) -> float:
+def our_reward(
+    model, tokenizer, rankings, rankings_per_step: int, seed: int, clock: StepClock | None = None
+) -> float:
     """Rankings a second of `train_reward_model`."""
-    clock = StepClock()
+    clock = clock or StepClock()
     settings = RewardSettings(
         epochs=1, rankings_per_step=rankings_per_step, evaluate_every=len(rankings)
     )

@@ -52,10 +52,12 @@ def matmul_flops(sizes: Sequence[int] = PEAK_SIZES, seconds: float = PEAK_SECOND
     return best
 
 
-def pretraining_flops(size: str, tokenizer, documents, settings, seed: int) -> float:
+def pretraining_flops(
+    size: str, tokenizer, documents, settings, seed: int, clock: StepClock | None = None
+) -> float:
     """Model FLOP/s of `pretrain` on a new model, over all steps but the first and the last."""
     model = models.build_language_model(size, tokenizer, seed=seed)
-    clock = StepClock()
+    clock = clock or StepClock()
     pretrain(model, tokenizer, documents, settings, seed=seed, progress=clock)
     tokens = clock.steps * settings.batch * settings.time
     return tokens * flop_per_token(model.config, settings.time) / clock.seconds

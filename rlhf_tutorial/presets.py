@@ -6,7 +6,7 @@ that all stages fit together (its models learn next to nothing) and is what test
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rlhf_tutorial.ppo import PPOSettings
 from rlhf_tutorial.pretraining import PretrainingSettings
@@ -40,6 +40,12 @@ class Preset:
     safety_prompts: int = 304  # of each kind: harmful, look-alike, unknowable
 
 
+PPO = PPOSettings(  # of all presets whose models learn something
+    learning_rate=4e-4,
+    final_norm_learning_rate=0.16,  # how cold the policy speaks (docs/trials.md)
+    max_new_tokens=56,
+    kl_coefficient=0.06,
+)
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         pretraining=PretrainingSettings(steps=12, probe_every=6),
@@ -57,26 +63,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=PPOSettings(
-            steps=55,
-            learning_rate=4e-4,
-            final_norm_learning_rate=0.16,  # how cold the policy speaks (docs/trials.md)
-            max_new_tokens=56,
-            kl_coefficient=0.06,
-        ),
+        ppo=replace(PPO, steps=55),
     ),
     "full": Preset(
         size="2m",
         pretraining=PretrainingSettings(steps=2000, probe_every=200),
         demonstrations=40_000,
         reviews=12_000,
-        ppo=PPOSettings(
-            steps=80,
-            learning_rate=4e-4,
-            final_norm_learning_rate=0.16,
-            max_new_tokens=56,
-            kl_coefficient=0.06,
-        ),
+        ppo=replace(PPO, steps=80),
     ),
 }
 
