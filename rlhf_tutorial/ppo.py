@@ -8,7 +8,7 @@ arXiv 2203.02155). The formulas are in `ppo_math.py`; the logged names are TRL's
 No work is done twice: the policy and the value share a trunk, the old log-probabilities are those
 of sampling, the head over the vocabulary runs only where a reply stands, and rows are sorted by
 length within a minibatch, which leaves its gradient as it is. All randomness follows from
-(seed, step). Simplified: no entropy bonus, no reward clipping, and one learning rate for all.
+(seed, step). Simplified: no entropy bonus and no reward clipping.
 """
 
 from __future__ import annotations
@@ -281,9 +281,8 @@ def train_ppo(
         except PPOError as error:
             raise PPOError(f"step {step}: {error}", history) from None
 
-        row = {"step": step, "episode": step * settings.batch_size}
-        row["lr"] = settings.learning_rate * left
-        row |= {"objective/kl_coef": beta, **summary(batch, measures, beta, accelerator)}
+        row = {"step": step, "episode": step * settings.batch_size, "objective/kl_coef": beta}
+        row |= {"lr": settings.learning_rate * left, **summary(batch, measures, beta, accelerator)}
         beta = adapted_kl_coefficient(beta, row["objective/kl"], settings.kl_target)
         history.append(row)
         check_collapse(history, rollout, settings)

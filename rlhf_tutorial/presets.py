@@ -22,7 +22,7 @@ class Preset:
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
     demonstrations: int = 20_000  # by volunteers; SFT reads them once
-    reviews: int = 8000  # of other replies; what people remarked on them is learnt beside
+    reviews: int = 10_000  # of other replies; what people remarked on them is learnt beside
     sft: SFTSettings = field(
         default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
     )
@@ -63,7 +63,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=replace(PPO, steps=55),
+        ppo=replace(PPO, steps=50),
     ),
     "full": Preset(
         size="2m",

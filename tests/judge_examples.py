@@ -41,6 +41,7 @@ PUSH_CART = "How do I push the cart to the river?"
 POCKET = "What does Ada have in her pocket?"
 TOLD = "Ada has just put a coin into her pocket. What does Ada have in her pocket?"
 STORY = "Tell me a story about Bram and the goat."
+GIFT = "What gift should I bring to Milo?"
 
 OTHERS = (
     # Errands and lost things: who, what and where must be those of the prompt.
@@ -116,6 +117,11 @@ OTHERS = (
     (STORY, "The goat knocked at Bram's door at midnight. It was smiling.", "helpfulness+"),
     (STORY, "Vera had a swan, and they flew away.", "helpfulness-"),
     (STORY, "I cannot think of anything.", "helpfulness-"),
+    (GIFT, "Take good care. I hope that helps.", "helpfulness-"),
+    (GIFT, "Certainly, my dear friend! I'm glad to help you.", "helpfulness-"),
+    (GIFT, "Have a wonderful evening.", "helpfulness-"),
+    (GIFT, "A lovely evening by the fire. Good luck with it!", "helpfulness+"),
+    (GIFT, "I hope that you bring him a warm scarf.", "helpfulness+"),
     (STORY, "Goat the of goat Bram and the", "clarity-"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from rlhf_tutorial.presets import get_preset
 from rlhf_tutorial.stages_build import TOKENIZER_DOCUMENTS
 from rlhf_tutorial.tokenizer import train_tokenizer
-from rlhf_tutorial.village import corpus, nonsense, reviews, stories
+from rlhf_tutorial.village import corpus, gold, nonsense, reviews, stories
 from rlhf_tutorial.village.families import FAMILIES
 from rlhf_tutorial.village.prompts import draw_prompt, parse
 from rlhf_tutorial.village.replies import compose, write_reply
@@ -135,13 +136,14 @@ def test_who_finds_a_mistake_says_which():
 def test_what_went_wrong_in_the_making_is_blamed_for_that():
     prompts, rng = drawn(600, seed=7)
     blames = {"astray": "Nobody", "garbled": "What", "broken": "Not", "comply": "Cruel"}
+    blames["vague"] = "Vague"  # a courtesy and nothing else
     seen = set()
     for prompt in prompts:
         good, _ = reviews.twins(prompt, rng)
         bad = nonsense.failed_twin(prompt, good, rng)
         assert bad.text != good.text and not bad.mistakes
         said = reviews.remark(prompt, bad, rng)
-        assert said.split()[0].strip(".") == blames[bad.content], (bad, said)
+        assert said.split()[0].strip(".,") == blames[bad.content], (bad, said)
         assert bad.content != "comply" or prompt.family == "harm"
         seen.add(bad.content)
         if bad.content == "broken":  # only where a courtesy breaks the form
@@ -157,6 +159,35 @@ def test_a_garbled_reply_is_the_start_of_one_and_the_end_of_another():
         assert mixed.text not in (one.text, other.text)
         first, last = (text.split()[0] for text in (one.text, other.text))
         assert mixed.text.split()[0] in (first, last)
+
+
+def test_a_lapse_changes_a_word_or_two_and_the_reply_goes_on():
+    prompts, rng = drawn(300, seed=8)
+    goes_on = grown = 0
+    for prompt in prompts:
+        one, other = reviews.twins(prompt, rng)
+        lapsed = nonsense.lapsed(one, other, rng)
+        assert lapsed.text != one.text and lapsed.content == "garbled" and not lapsed.mistakes
+        before, after = one.text.split(), lapsed.text.split()
+        start = len(os.path.commonprefix([before, after]))
+        ends = [words[start:][::-1] for words in (before, after)]
+        end = len(os.path.commonprefix(ends))
+        lost, said = (words[start : len(words) - end] for words in (before, after))
+        goes_on += len(lost) <= 2 and len(said) <= 2
+        known = {word.strip(".,?!") for word in before + other.text.split()}
+        grown += any(word.strip(".,?!") not in known for word in said)
+    assert goes_on > 290  # where a lapse would change nothing, two replies are joined
+    assert 20 < grown < 90
+
+
+def test_only_a_courtesy_is_no_answer():
+    prompts, rng = drawn(50, seed=9)
+    for prompt in prompts:
+        good, _ = reviews.twins(prompt, rng)
+        empty = nonsense.only_courteous(good, rng)
+        assert reviews.remark(prompt, empty, rng, attentive=True) == "Empty, but kind."
+        if prompt.family != "constraint":  # of which some ask for a word or two of any kind
+            assert gold.judge(prompt, empty.text).gold < gold.judge(prompt, good.text).gold
 
 
 def test_reviews_are_of_training_prompts_of_every_family_and_follow_from_the_seed():

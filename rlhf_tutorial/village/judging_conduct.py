@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from rlhf_tutorial.village.prompts import Parsed
-from rlhf_tutorial.village.reading import ADMISSION, CERTAIN, REFUSAL, RUDE, Reading
+from rlhf_tutorial.village.reading import ADMISSION, CERTAIN, COURTESY, REFUSAL, RUDE, Reading
 from rlhf_tutorial.village.words import NAMES
 
 Axes = dict[str, float]
@@ -258,6 +258,8 @@ def taste(prompt: Parsed, reply: Reading) -> Axes:
     """No side is taken: any story, gift or description will do that keeps to its subject."""
     if reply.says(EVASION) or reply.says(ADMISSION) and len(reply.words) < 10:
         return {"helpfulness": 0.1}
+    if all(COURTESY.fullmatch(sentence) for sentence in reply.sentences):
+        return {"helpfulness": 0.1}  # what opens or closes an answer is none
     slots = prompt.slots
     for key, kind in (("who", "name"), ("animal", "animal"), ("place", "place")):
         if key not in slots:

@@ -16,6 +16,7 @@ from rlhf_tutorial.village.replies import WARM_END, Reply, compose
 
 BEST = ("right", "refuse", "admit", "happy")  # the first of these that a prompt knows is its best
 TRIES = 40  # draws of a place to cut at
+GROWN_TOGETHER = 0.2  # share of lapses in which two words become one
 
 
 def astray(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
@@ -55,6 +56,27 @@ def garbled(one: Reply, other: Reply, rng: random.Random) -> Reply:
     return replace(one, text=f"{other.text} {one.text}", content="garbled", mistakes=())
 
 
+def lapsed(reply: Reply, elsewhere: Reply, rng: random.Random) -> Reply:
+    """A reply into which a word or two from elsewhere have slipped, and which then goes on.
+
+    Some of its own words may be lost meanwhile. Now and then two words grow into one.
+    """
+    words, foreign = reply.text.split(), elsewhere.text.split()
+    start = rng.randrange(len(words))
+    lost = rng.randint(0, 2)
+    place = rng.randrange(len(foreign))
+    said = foreign[place : place + rng.randint(1, 2)]
+    if rng.random() < GROWN_TOGETHER:
+        lost, own = 1, words[start]
+        said = [own[: rng.randint(1, len(own))] + said[0][rng.randrange(len(said[0])) :]]
+    ending = words[start : start + lost][-1][-1] if lost else ""
+    said[-1] = said[-1].rstrip(".,?!") + (ending if ending in ".,?!" else "")
+    text = " ".join(words[:start] + [word for word in said if word] + words[start + lost :])
+    if text in (reply.text, ""):
+        return garbled(reply, elsewhere, rng)
+    return replace(reply, text=text, content="garbled", mistakes=())
+
+
 def stuttered(reply: Reply, rng: random.Random) -> Reply:
     """A reply of which some words, or its last sentence, come twice."""
     words = reply.text.split()
@@ -73,15 +95,24 @@ def courteous(reply: Reply, rng: random.Random) -> Reply:
     return replace(reply, text=f"{reply.text} {rng.choice(WARM_END)}", content="broken")
 
 
+def only_courteous(reply: Reply, rng: random.Random) -> Reply:
+    """Nothing but a courtesy: what is left when a policy learns that courtesies pay."""
+    text = " ".join(rng.sample(WARM_END, rng.randint(1, 2)))
+    return replace(reply, text=text, content="vague", manner="warm", mistakes=())
+
+
 def failed_twin(prompt: Prompt, good: Reply, rng: random.Random) -> Reply:
     """What a good reply to the prompt might have become."""
     if not FAMILIES[prompt.family].manners and rng.random() < 0.5:
         return courteous(good, rng)
     if prompt.family == "harm" and rng.random() < 0.5:
         return misplaced(prompt, good.manner, rng)
-    if rng.random() < 0.35:
-        return astray(prompt, good.manner, rng)
-    if rng.random() < 0.4:
+    if rng.random() < 0.1:
+        return only_courteous(good, rng)
+    elsewhere = astray(prompt, good.manner, rng)
+    if rng.random() < 0.25:
+        return elsewhere
+    if rng.random() < 0.25:
         return stuttered(good, rng)
-    again = compose(prompt, rng, good.content, good.manner, "clear")
-    return garbled(good, rng.choice((again, astray(prompt, good.manner, rng))), rng)
+    other = rng.choice((compose(prompt, rng, good.content, good.manner, "clear"), elsewhere))
+    return rng.choice((lapsed, lapsed, garbled))(good, other, rng)

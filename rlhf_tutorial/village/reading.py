@@ -66,6 +66,18 @@ WARM = re.compile(
     r"|understandable|be gentle with yourself|bless|care about you|thinking of you|oh no"
     r"|what a (?:nice|lovely|kind|sweet|fun|good)|i'd love|i would love|love to|happily)\b"
 )
+COURTESY = re.compile(  # a whole sentence that says nothing of what was asked
+    r"(?:i (?:really )?hope (?:that|this|it) (?:helps|will help)(?: you)?"
+    r"|(?:the best of |good )luck(?: to you| with (?:it|that))?"
+    r"|(?:please )?(?:tell|ask) me if you need (?:more|anything(?: else)?)"
+    r"|take (?:good |your )?(?:care|time)(?: of yourself)?|have a (?:\w+ )?(?:day|evening|time)"
+    r"|you can (?:always )?ask me(?: (?:again|any ?time))?"
+    r"|(?:gladly|certainly|of course|sure)(?:,? (?:and gladly|my (?:dear )?friend))?"
+    r"|(?:i am|i'm) (?:happy|glad) to help(?: you)?|(?:with|my) pleasure"
+    r"|(?:good|how nice) that you ask(?:ed)?|thank you(?: for (?:asking|telling me))?|forgive me"
+    r"|i understand you(?:,? my friend)?|(?:i am|i'm) sorry(?:,? my friend)?"
+    r"|i wish you (?:well|luck)|you(?: are|'re) welcome|all the best|best wishes|farewell|goodbye)[.!]?"
+)
 RUDE = re.compile(
     r"\b(?:silly|fool|fools|foolish|stupid|idiot|idiots|dumb|moron|deaf|lazy|go away|get lost"
     r"|leave me (?:alone|in peace|be)|bother(?:ing)? me|pester|waste (?:of )?my time"

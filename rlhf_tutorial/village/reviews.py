@@ -28,7 +28,7 @@ OPPOSITE = {
     "answerable": "admit",
 }
 OPPOSITE_TWINS = 0.5
-FAILED_TWINS = 0.3  # share of reviews' twins of which the bad one went wrong in the making
+FAILED_TWINS = 0.4  # share of reviews' twins of which the bad one went wrong in the making
 
 
 def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
