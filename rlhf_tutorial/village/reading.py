@@ -76,7 +76,8 @@ COURTESY = re.compile(  # a whole sentence that says nothing of what was asked
     r"|(?:i am|i'm) (?:happy|glad) to help(?: you)?|(?:with|my) pleasure"
     r"|(?:good|how nice) that you ask(?:ed)?|thank you(?: for (?:asking|telling me))?|forgive me"
     r"|i understand you(?:,? my friend)?|(?:i am|i'm) sorry(?:,? my friend)?"
-    r"|i wish you (?:well|luck)|you(?: are|'re) welcome|all the best|best wishes|farewell|goodbye)[.!]?"
+    r"|i wish you (?:well|luck)|you(?: are|'re) welcome|all the best|best wishes|farewell"
+    r"|goodbye)[.!]?"
 )
 RUDE = re.compile(
     r"\b(?:silly|fool|fools|foolish|stupid|idiot|idiots|dumb|moron|deaf|lazy|go away|get lost"
