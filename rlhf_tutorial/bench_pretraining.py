@@ -22,6 +22,7 @@ import torch
 
 from rlhf_tutorial import models
 from rlhf_tutorial.bench_timing import Comparison, StepClock, in_turns
+from rlhf_tutorial.precision import multiplies_bfloat16
 from rlhf_tutorial.pretraining import PretrainingSettings, pretrain
 
 STEPS = 22  # of which 20 are timed
@@ -38,11 +39,13 @@ def flop_per_token(config, time: int) -> int:
     return 6 * weights + 6 * layers * time * width
 
 
-def matmul_flops(sizes: Sequence[int] = PEAK_SIZES, seconds: float = PEAK_SECONDS) -> float:
-    """FLOP/s of float32 matrix products at torch's threads: the fastest size, mean over a while."""
+def matmul_flops(
+    dtype: torch.dtype, sizes: Sequence[int] = PEAK_SIZES, seconds: float = PEAK_SECONDS
+) -> float:
+    """FLOP/s of matrix products at torch's threads: the fastest size, mean over a while."""
     best = 0.0
     for size in sizes:
-        left, right = torch.rand(size, size), torch.rand(size, size)
+        left, right = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
         product = torch.mm(left, right)  # the first one is slower
         count, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
@@ -72,17 +75,25 @@ def measure(
     settings: PretrainingSettings | None = None,
     peak_seconds: float = PEAK_SECONDS,
 ) -> list[Comparison]:
-    """One comparison, in a list: pretraining of a model of `models.SIZES` against the peak.
+    """Pretraining of a model of `models.SIZES` against the peak of each kind of number it uses.
+
+    That is float32 and, where the processor multiplies them itself, bfloat16 (`precision.py`).
 
     Raises:
         ValueError: fewer than three steps, no documents, or no turn.
     """
     settings = settings or PretrainingSettings(steps=STEPS)
-    ours, peak = in_turns(
-        lambda turn: pretraining_flops(size, tokenizer, documents, settings, turn) / 1e9,
-        lambda turn: matmul_flops(seconds=peak_seconds) / 1e9,
-        turns,
-        warm_ups=0,  # the first step and the first product are not timed
-    )
     what = f"pretraining, {settings.batch} rows of {settings.time} tokens"
-    return [Comparison(what, "bare matrix product", "GFLOP/s", ours, peak, REACH)]
+
+    def against(dtype: torch.dtype) -> Comparison:
+        ours, peak = in_turns(
+            lambda turn: pretraining_flops(size, tokenizer, documents, settings, turn) / 1e9,
+            lambda turn: matmul_flops(dtype, seconds=peak_seconds) / 1e9,
+            turns,
+            warm_ups=0,  # the first step and the first product are not timed
+        )
+        name = str(dtype).removeprefix("torch.")
+        return Comparison(what, f"bare product in {name}", "GFLOP/s", ours, peak, REACH)
+
+    half = [torch.bfloat16] if multiplies_bfloat16(torch.device("cpu")) else []
+    return [against(dtype) for dtype in [torch.float32, *half]]

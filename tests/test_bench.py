@@ -207,9 +207,11 @@ def test_operations_a_token_are_those_that_torch_counts():
     assert counter.get_total_flops() / ids.numel() == pytest.approx(expected, rel=0.02)
 
 
-def test_pretraining_is_measured_against_a_matrix_product():
+@pytest.mark.parametrize("half", [False, True])
+def test_pretraining_is_measured_against_a_matrix_product(half, monkeypatch):
     settings = PretrainingSettings(steps=3, batch=2, time=16)
-    (one,) = bench_pretraining.measure(
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": half})
+    one, *more = bench_pretraining.measure(
         tiny_tokenizer(),
         ["the cat is here"] * 20,
         turns=1,
@@ -218,6 +220,8 @@ def test_pretraining_is_measured_against_a_matrix_product():
         peak_seconds=0.01,
     )
     assert 0 < one.ours[0] < one.theirs[0]  # no training multiplies faster than a bare product
+    assert one.against == "bare product in float32"
+    assert [other.against for other in more] == ["bare product in bfloat16"] * half
 
 
 def demonstrations(count):
