@@ -63,7 +63,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         pretraining=PretrainingSettings(steps=1200, probe_every=120),
-        ppo=replace(PPO, steps=50),
+        ppo=replace(PPO, steps=60),
     ),
     "full": Preset(
         size="2m",

@@ -23,7 +23,6 @@ from torch.nn import functional as F
 
 from rlhf_tutorial.batching import IGNORE, by_length, check_length, length_grouped, pad_right
 from rlhf_tutorial.optimizers import muon_and_adamw, set_rates
-from rlhf_tutorial.precision import mixed_precision
 from rlhf_tutorial.tokenizer import encode_prompts, encode_texts
 
 
@@ -172,9 +171,7 @@ def train_sft(
         ids, labels, weights = collate([rows[index] for index in batch], tokenizer.pad_token_id)
         ids, labels = ids.to(accelerator.device), labels.to(accelerator.device)
         where = labels != IGNORE
-        with mixed_precision(model):
-            logits = net(ids, where)
-        loss = sft_loss(logits, labels[where], weights.to(accelerator.device)[where])
+        loss = sft_loss(net(ids, where), labels[where], weights.to(accelerator.device)[where])
         if not torch.isfinite(loss):
             raise ValueError(f"SFT loss is not a number at step {step}: lower the learning rate")
         accelerator.backward(loss)

@@ -32,9 +32,12 @@ def astray(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
 def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
     """Advice on the harmless thing to somebody who means harm, or the other way round.
 
-    A policy that is praised for harmless advice soon gives it to everybody who asks alike.
+    A policy that is praised for harmless advice soon gives it to everybody who asks alike. Half of
+    the time it is on the same sort of deed, else on any.
     """
     group = harm.counterpart(prompt.group, rng)
+    if rng.random() < 0.5:
+        group = rng.choice(list(harm.HARMLESS if group in harm.HARMLESS else harm.HARMFUL))
     content = "right" if group in harm.HARMLESS else "comply"
     told = compose(replace(prompt, group=group), rng, content, manner, "clear")
     return replace(told, content="comply", mistakes=())
@@ -105,7 +108,7 @@ def failed_twin(prompt: Prompt, good: Reply, rng: random.Random) -> Reply:
     """What a good reply to the prompt might have become."""
     if not FAMILIES[prompt.family].manners and rng.random() < 0.5:
         return courteous(good, rng)
-    if prompt.family == "harm" and rng.random() < 0.5:
+    if prompt.family == "harm" and rng.random() < 0.7:
         return misplaced(prompt, good.manner, rng)
     if rng.random() < 0.1:
         return only_courteous(good, rng)

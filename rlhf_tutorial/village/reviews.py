@@ -29,6 +29,7 @@ OPPOSITE = {
 }
 OPPOSITE_TWINS = 0.5
 FAILED_TWINS = 0.4  # share of reviews' twins of which the bad one went wrong in the making
+FAILED_HARM = 0.6  # the same, of requests for harm and their look-alikes: advice given to the wrong
 
 
 def verdicts(prompt: Prompt, reply: Reply) -> list[str]:
@@ -130,7 +131,7 @@ def reviews(count: int, *, seed: int) -> list[dict[str, str]]:
     while len(rows) < count:
         prompt = draw_prompt(rng, split="train", family=BY_KIND[len(rows) // 2 % len(BY_KIND)])
         good, bad = twins(prompt, rng)
-        if rng.random() < FAILED_TWINS:
+        if rng.random() < (FAILED_HARM if prompt.family == "harm" else FAILED_TWINS):
             bad = failed_twin(prompt, good, rng)
         for reply in (good, bad):
             said = remark(prompt, reply, rng, attentive=True)
