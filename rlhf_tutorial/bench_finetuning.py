@@ -1,11 +1,10 @@
 """SFT and reward-model training against TRL's SFTTrainer and RewardTrainer.
 
 Both sides start from copies of the same model and learn from the same tokens, in batches of the
-same size, for one epoch, with fused AdamW. SFT multiplies in bfloat16 on both sides where the
-processor does so itself (`precision.py`), reward models in float32. TRL gets its data encoded,
-batches of similar length (`train_sampling_strategy`), and no gradient checkpointing, logging,
-saving or evaluation; the rest is left as TRL sets it. Training steps alone are timed, all but the
-first and the last, so encoding, which TRL does beforehand, counts on neither side.
+same size, for one epoch, with fused AdamW, in float32. TRL gets its data encoded, batches of
+similar length (`train_sampling_strategy`), and no gradient checkpointing, logging, saving or
+evaluation; the rest is left as TRL sets it. Training steps alone are timed, all but the first and
+the last, so encoding, which TRL does beforehand, counts on neither side.
 
 A reward model is measured twice. Pairs: each row of our batch is a pair, as in TRL. Rankings of
 several replies: we read a reply once for all of its pairs, TRL once for each.
@@ -19,7 +18,6 @@ from collections.abc import Callable, Sequence
 
 from rlhf_tutorial.bench_timing import Comparison, StepClock, in_turns
 from rlhf_tutorial.models import build_reward_model
-from rlhf_tutorial.precision import multiplies_bfloat16
 from rlhf_tutorial.preferences import Ranking, pairs
 from rlhf_tutorial.reward import RewardSettings, encode_pairs, train_reward_model
 from rlhf_tutorial.sft import SFTSettings, encode_demonstrations, train_sft
@@ -30,6 +28,7 @@ REACH = 1.5
 ALIKE = {  # what differs from TRL's own settings
     "num_train_epochs": 1,
     "activation_checkpointing": False,  # the newer name of gradient checkpointing
+    "bf16": False,
     "use_cpu": True,
     "optim": "adamw_torch_fused",
     "train_sampling_strategy": "group_by_length",
@@ -165,9 +164,8 @@ def trl_sft(model, tokenizer, demonstrations, batch: int, seed: int) -> float:
     data = []
     for inputs, labels, _ in rows:  # labels shifted back: TRL's model shifts them itself
         data.append({"input_ids": [*inputs, labels[-1]], "labels": [-100, *labels]})
-    rate, half = SFTSettings().learning_rate, multiplies_bfloat16(model.device)
     return batch * _trl_steps_a_second(
-        SFTTrainer, SFTConfig, model, tokenizer, data, batch, seed, rate, bf16=half
+        SFTTrainer, SFTConfig, model, tokenizer, data, batch, seed, SFTSettings().learning_rate
     )
 
 
@@ -184,7 +182,7 @@ def trl_reward(model, tokenizer, twos: Sequence[Ranking], batch: int, seed: int)
     ]
     rate = RewardSettings().learning_rate
     return batch * _trl_steps_a_second(
-        RewardTrainer, RewardConfig, model, tokenizer, data, batch, seed, rate, bf16=False
+        RewardTrainer, RewardConfig, model, tokenizer, data, batch, seed, rate
     )
 
 
@@ -197,8 +195,6 @@ def _trl_steps_a_second(
     batch: int,
     seed: int,
     learning_rate: float,
-    *,
-    bf16: bool,
 ) -> float:
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
@@ -218,7 +214,6 @@ def _trl_steps_a_second(
                 learning_rate=learning_rate,
                 dataloader_drop_last=True,
                 seed=seed,
-                bf16=bf16,
                 **ALIKE,
             ),
             train_dataset=Dataset.from_list(rows),

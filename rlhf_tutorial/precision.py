@@ -4,7 +4,8 @@ A bfloat16 has the range of a float32 and 8 bits of its 24, which is enough for 
 errors average out, and too little for weights, to which small updates are added. So weights,
 updates, norms and losses stay in float32. On two cores of a processor with AVX512-BF16 a step of
 pretraining takes about three quarters of the time; on processors without it nothing is changed,
-as they would have to imitate it.
+as they would have to imitate it. Only pretraining does so: its batches have one shape. For batches
+of many lengths the processor's library keeps a plan for each, which takes memory and time.
 
 Attention is written out meanwhile: torch's fused kernel for processors learns slower in bfloat16
 than the plain products do.
