@@ -40,9 +40,9 @@ def sentences(
     said += [_pull(weights.weights[name]) for name in PULLED]
     if weights.ridge:
         said.append(
-            "So few rankings can be ordered without a single mistake, and larger weights would fit "
-            "still better, without end. A mild penalty on large weights (a ridge) holds them in "
-            "and leaves a little more of your orders unexplained."
+            "So few rankings leave a weight without a best value: larger and larger ones would "
+            "fit still better, without end. A mild penalty on large weights (a ridge) holds them "
+            "in and leaves a little more of your orders unexplained."
         )
     said.append(_oneself(oneself))
     said += _colleagues(colleagues)

@@ -326,7 +326,11 @@ def test_what_is_not_known_is_said_and_not_guessed():
     said = " ".join(found.plain_words())
     assert "You ranked no item twice" in said and "seconds" not in said
     assert found.colleagues == [] and "Nearest" not in said
-    assert ("no upper limit" in said) == (found.weights.ridge > 0)
+    unbounded = "would fit still better, without end"
+    assert (unbounded in said) == (found.weights.ridge > 0)
+    assert found.weights.ridge > 0  # eight rankings can be ordered without a single mistake
+    erring = course_profile.profile(reader(temperature=0.6), people=[])
+    assert erring.weights.ridge == 0 and unbounded not in " ".join(erring.plain_words())
 
 
 def test_rankings_of_several_people_are_refused():
