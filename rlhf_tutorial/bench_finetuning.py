@@ -88,7 +88,9 @@ def measure(
         return lambda turn: trl_reward(reward_model, tokenizer, data, rows, turn)
 
     def compare(what, against, unit, ours, theirs) -> Comparison:
-        return Comparison(what, against, unit, *in_turns(ours, theirs, turns, warm_ups=0), REACH)
+        return Comparison(
+            what, against, unit, *in_turns(ours, theirs, turns=turns, warm_ups=0), REACH
+        )
 
     return [
         compare(

@@ -16,7 +16,7 @@ Source: the count of Chowdhery et al. 2022, arXiv 2204.02311, appendix B, there 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -85,15 +85,18 @@ def measure(
     settings = settings or PretrainingSettings(steps=STEPS)
     what = f"pretraining, {settings.batch} rows of {settings.time} tokens"
 
-    def against(dtype: torch.dtype) -> Comparison:
-        ours, peak = in_turns(
-            lambda turn: pretraining_flops(size, tokenizer, documents, settings, turn) / 1e9,
-            lambda turn: matmul_flops(dtype, seconds=peak_seconds) / 1e9,
-            turns,
-            warm_ups=0,  # the first step and the first product are not timed
-        )
-        name = str(dtype).removeprefix("torch.")
-        return Comparison(what, f"bare product in {name}", "GFLOP/s", ours, peak, REACH)
+    def peak_of(dtype: torch.dtype) -> Callable[[int], float]:
+        return lambda turn: matmul_flops(dtype, seconds=peak_seconds) / 1e9
 
-    half = [torch.bfloat16] if multiplies_bfloat16(torch.device("cpu")) else []
-    return [against(dtype) for dtype in [torch.float32, *half]]
+    half = {"bfloat16": torch.bfloat16} if multiplies_bfloat16(torch.device("cpu")) else {}
+    dtypes = {"float32": torch.float32, **half}
+    ours, *peaks = in_turns(
+        lambda turn: pretraining_flops(size, tokenizer, documents, settings, turn) / 1e9,
+        *map(peak_of, dtypes.values()),
+        turns=turns,
+        warm_ups=0,  # the first step and the first product are not timed
+    )
+    return [
+        Comparison(what, f"bare product in {name}", "GFLOP/s", ours, peak, REACH)
+        for name, peak in zip(dtypes, peaks, strict=True)
+    ]

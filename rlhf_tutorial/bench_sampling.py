@@ -151,7 +151,7 @@ def _compare(model, tokenizer, prompts, rows, count, length, ending, turns) -> C
     ours, others = in_turns(
         lambda turn: tokens_a_second(sample, groups, turn * count),
         lambda turn: tokens_a_second(theirs, groups, turn * count),
-        turns,
+        turns=turns,
     )
     what = f"sampling, batch {rows}, up to {length} tokens, {ending}"
     if ending == "full length":

@@ -67,28 +67,21 @@ class Comparison:
 
 
 def in_turns(
-    ours: Callable[[int], float],
-    theirs: Callable[[int], float],
-    turns: int,
-    *,
-    warm_ups: int = 1,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure both sides alternately; return the speeds of ours and of theirs.
+    *sides: Callable[[int], float], turns: int, warm_ups: int = 1
+) -> list[tuple[float, ...]]:
+    """Measure all sides alternately; return the speeds of each.
 
     Each side is called with the number of the turn (its seed) and returns a speed. The first
     `warm_ups` turns are not kept. Raises ValueError when there is to be no turn.
     """
     if turns < 1:
         raise ValueError(f"the number of turns is {turns}: it must be at least 1")
-    speeds: list[tuple[float, float]] = []
+    speeds: list[list[float]] = [[] for _ in sides]
     for turn in range(warm_ups + turns):
-        pair = []
-        for side in (ours, theirs):
+        for side, measured in zip(sides, speeds, strict=True):
             gc.collect()  # or one side would clear away what the other left behind
-            pair.append(side(turn))
-        speeds.append((pair[0], pair[1]))
-    kept = speeds[warm_ups:]
-    return tuple(pair[0] for pair in kept), tuple(pair[1] for pair in kept)
+            measured.append(side(turn))
+    return [tuple(measured[warm_ups:]) for measured in speeds]
 
 
 class StepClock:

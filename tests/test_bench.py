@@ -65,11 +65,11 @@ def test_both_sides_take_turns_and_the_warm_up_is_not_kept():
 
         return run
 
-    ours, theirs = in_turns(side("a", [9.0, 1.0, 2.0]), side("b", [8.0, 3.0, 4.0]), 2)
+    ours, theirs = in_turns(side("a", [9.0, 1.0, 2.0]), side("b", [8.0, 3.0, 4.0]), turns=2)
     assert called == [(name, turn) for turn in range(3) for name in "ab"]
     assert ours == (1.0, 2.0) and theirs == (3.0, 4.0)
     with pytest.raises(ValueError, match="at least 1"):
-        in_turns(side("a", []), side("b", []), 0)
+        in_turns(side("a", []), side("b", []), turns=0)
 
 
 def test_the_clock_leaves_out_the_first_and_the_last_step():
