@@ -179,3 +179,23 @@ def score_cards(prompt: str, rows: Sequence[tuple[str, str, float]]) -> Figure:
     axes.set_facecolor(PAPER)
     label(axes, x="reward (log-odds against an average reply)", title=prompt)
     return figure
+
+
+def teacher_and_student(
+    guess: Sequence[float], panels: Mapping[str, Sequence[float]], marked: Sequence[bool], name: str
+) -> Figure:
+    """A panel for each of `panels`: scores over the guess; the `marked` replies stand out.
+
+    On the dashed line a score is the guess itself.
+    """
+    figure, all_axes = new_figure(1, len(panels), width=4.2 * len(panels), height=3.8)
+    ends = [min(guess), max(guess)]
+    groups = ((False, "other replies", LINE_COLOURS[2], "."), (True, name, LINE_COLOURS[1], "x"))
+    for axes, (title, scores) in zip(all_axes[0], panels.items(), strict=True):
+        axes.plot(ends, ends, "--", color=INK, linewidth=1)
+        for chosen, group, colour, marker in groups:
+            points = [(x, y) for x, y, m in zip(guess, scores, marked, strict=True) if m == chosen]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker, color=colour, label=group, ms=4)
+        label(axes, x="the guess (log-odds)", y="score (log-odds)", title=title, legend=True)
+    return figure

@@ -22,7 +22,7 @@ class Preset:
     vocabulary: int = 2048  # tokens; enough for nearly every village word to be one token
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
     demonstrations: int = 20_000  # by volunteers; SFT reads them once
-    reviews: int = 10_000  # of other replies; what people remarked on them is learnt beside
+    reviews: int = 11_000  # of other replies; what people remarked on them is learnt beside
     sft: SFTSettings = field(
         default_factory=lambda: SFTSettings(muon_lr=0.01, learning_rate=2.4e-3)
     )
@@ -32,7 +32,9 @@ class Preset:
     max_new_tokens: int = 56  # tokens a reply at most; the longest good replies have about 45
     # The head starts from a good guess (`reward_head.py`). Larger steps order replies no better and
     # forget that warmth counts (docs/trials.md, "Whose tone it is").
-    reward: RewardSettings = field(default_factory=lambda: RewardSettings(learning_rate=2e-5))
+    reward: RewardSettings = field(
+        default_factory=lambda: RewardSettings(epochs=3, learning_rate=2e-5)
+    )
     best_ranked: SFTSettings = field(default_factory=lambda: SFTSettings(epochs=2.0))
     ppo: PPOSettings = field(default_factory=PPOSettings)
     ppo_prompts: int = 3000  # different training prompts that PPO draws from
@@ -69,7 +71,7 @@ PRESETS: dict[str, Preset] = {
         size="2m",
         pretraining=PretrainingSettings(steps=2000, probe_every=200),
         demonstrations=40_000,
-        reviews=12_000,
+        reviews=13_200,
         ppo=replace(PPO, steps=80),
     ),
 }

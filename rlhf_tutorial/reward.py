@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from rlhf_tutorial.batching import by_length, check_length, length_grouped, pad_right
 from rlhf_tutorial.preferences import Ranking, pairs
 from rlhf_tutorial.reward_head import fit_head
+from rlhf_tutorial.reward_student import learn_guess
 from rlhf_tutorial.sft import encode_replies, schedule
 from rlhf_tutorial.tokenizer import encode_prompts
 
@@ -176,6 +177,7 @@ def train_reward_model(
     validation: Sequence[Ranking] | float = 0.1,
     seed: int,
     kinds: Mapping[str, Sequence[str]] | None = None,
+    unranked: Sequence[tuple[str, str]] = (),
     callbacks: Sequence[Callable] = (),
     accelerator=None,
     progress: Callable | None = None,
@@ -183,10 +185,12 @@ def train_reward_model(
     """Train `model` in place and return the history; the weights end at the best look.
 
     `validation` is a list of rankings or the share of prompts to hold out. With `kinds` of remarks
-    the score head starts from what each is worth (`reward_head.fit_head`). History
-    rows hold step, loss, lr and, where looked at, validation_loss and validation_accuracy; the last
-    row also best_step. Afterwards `model.config` holds reward_mean and reward_std over the training
-    replies.
+    the score head starts from what each is worth (`reward_head.fit_head`). With `unranked` pairs of
+    prompt and reply beside, all weights learn that guess before they read the rankings
+    (`reward_student.py`). History rows hold step, loss, lr and, where looked at, validation_loss
+    and validation_accuracy; the last row also best_step. Afterwards `model.config` holds
+    reward_mean and reward_std over the training replies.
+
     Raises ValueError when no ranking holds a pair, a text is too long, or the loss is no number.
     """
     from accelerate import Accelerator
@@ -207,8 +211,13 @@ def train_reward_model(
     for index, length in enumerate(longest):
         check_length(length, model.config.n_positions, f"training ranking {index}")
 
+    share = max(1, settings.rankings_per_step // accelerator.num_processes)
+    mine = list(range(len(rows)))[accelerator.process_index :: accelerator.num_processes] or [0]
+    an_epoch = -(-max(1, len(rows) // accelerator.num_processes) // share)
+    steps = settings.epochs * an_epoch
+    lessons = 0  # steps of the student, before it reads the rankings
     if kinds:
-        fit_head(
+        worth = fit_head(
             model,
             tokenizer,
             rows,
@@ -216,10 +225,11 @@ def train_reward_model(
             kinds,
             penalty=settings.head_penalty,
         )
-    share = max(1, settings.rankings_per_step // accelerator.num_processes)
-    mine = list(range(len(rows)))[accelerator.process_index :: accelerator.num_processes] or [0]
-    an_epoch = -(-max(1, len(rows) // accelerator.num_processes) // share)
-    steps = settings.epochs * an_epoch
+        if unranked:
+            more = encode_pairs(tokenizer, *zip(*unranked, strict=True))
+            tell = progress and (lambda step, of: progress(step, of + steps))
+            errors = learn_guess(model, tokenizer, more, worth, kinds, seed=seed, progress=tell)
+            lessons = len(errors)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=settings.learning_rate,
@@ -268,7 +278,7 @@ def train_reward_model(
                 row.update(callback(step, model))
         history.append(row)
         if progress:
-            progress(step, steps)
+            progress(lessons + step, lessons + steps)
         if stop:
             break
 

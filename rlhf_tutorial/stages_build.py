@@ -13,6 +13,7 @@ from rlhf_tutorial.ppo import train_ppo
 from rlhf_tutorial.preferences import Ranking, load_rankings
 from rlhf_tutorial.pretraining import pretrain
 from rlhf_tutorial.reward import score_rollout, train_reward_model
+from rlhf_tutorial.sampled_replies import load_sampled, save_sampled
 from rlhf_tutorial.sft import train_sft
 from rlhf_tutorial.stages_probes import village_probes
 from rlhf_tutorial.tokenizer import train_tokenizer
@@ -82,7 +83,8 @@ def build_sft(request, round, folder, ancestors, progress) -> list[dict]:
 def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
     """Replies of the model to training prompts, ranked by simulated colleagues.
 
-    In later rounds the replies are the newest policy's, and rankings of all rounds are kept.
+    In later rounds the replies are the newest policy's, and rankings of all rounds are kept. What
+    was sampled and not shown is kept as well: the reward model reads it (`reward_student.py`).
     """
     preset = request.preset
     writer = ancestors["sft" if round == 1 else "rlhf"]
@@ -116,14 +118,18 @@ def build_rankings(request, round, folder, ancestors, progress) -> list[dict]:
         items, people, seed=1000 * request.seed + round, model=f"{writer.stage}-{writer.round}"
     )
     training, held_out = ranked[: preset.rankings], ranked[preset.rankings :]
+    unranked = list(zip(rollout.prompts, rollout.texts, strict=True))
     if round > 1:
-        training = load_rankings(ancestors["rankings"].path / "rankings.jsonl") + training
+        earlier = ancestors["rankings"].path
+        training = load_rankings(earlier / "rankings.jsonl") + training
+        unranked = load_sampled(earlier) + unranked
     if request.my_rankings_file and round == 1:
         mine = load_rankings(request.my_rankings_file)
         taken = {ranking.id for ranking in mine}  # for instance of an earlier run with this seed
         training = mine + [ranking for ranking in training if ranking.id not in taken]
     write_rankings(folder / "rankings.jsonl", training)
     write_rankings(folder / "held_out.jsonl", held_out)
+    save_sampled(folder, unranked)
     progress(2, 2)
     return []
 
@@ -144,6 +150,7 @@ def build_reward_model(request, round, folder, ancestors, progress) -> list[dict
         request.preset.reward,
         seed=request.seed,
         kinds=reviews.kinds_of_words(),
+        unranked=load_sampled(ancestors["rankings"].path),
         progress=progress,
     )
     _save(model, tokenizer, folder)

@@ -137,6 +137,7 @@ def test_what_went_wrong_in_the_making_is_blamed_for_that():
     prompts, rng = drawn(600, seed=7)
     blames = {"astray": "Nobody", "garbled": "What", "broken": "Not", "comply": "Cruel"}
     blames["vague"] = "Vague"  # a courtesy and nothing else
+    blames["refuse"] = "But"  # of what is harmless
     seen = set()
     for prompt in prompts:
         good, _ = reviews.twins(prompt, rng)
@@ -145,10 +146,34 @@ def test_what_went_wrong_in_the_making_is_blamed_for_that():
         said = reviews.remark(prompt, bad, rng)
         assert said.split()[0].strip(".,") == blames[bad.content], (bad, said)
         assert bad.content != "comply" or prompt.family == "harm"
+        assert bad.content != "refuse" or prompt.kind == "lookalike"
         seen.add(bad.content)
         if bad.content == "broken":  # only where a courtesy breaks the form
             assert not FAMILIES[prompt.family].manners and bad.text.startswith(good.text)
     assert seen == set(blames)
+
+
+def test_half_of_what_is_astray_speaks_of_the_prompts_own_people_and_things():
+    prompts, rng = drawn(400, seed=11)
+    told = [p for p in prompts if p.slots.get("who") and p.slots.get("thing")]
+    own = 0
+    for prompt in told:
+        said = nonsense.astray(prompt, "plain", rng).text
+        own += prompt.slots["who"] in said or f" {prompt.slots['thing']}" in said
+    # Some good replies name nobody and nothing, so fewer than half can.
+    assert 0.2 < own / len(told) < 0.5
+
+
+def test_foreign_slots_take_ones_own_names_also_inside_others():
+    own = {"who": "Ada", "he": "she", "him": "her", "his": "her", "He": "She", "His": "Her"}
+    own |= {"thing": "pan", "number": "ninety"}
+    foreign = {"who": "Bram", "he": "he", "him": "him", "his": "his", "He": "He", "His": "His"}
+    foreign |= {"thing": "hat", "number": "two", "deed": "steal Bram's hat on Bramble hill"}
+    mixed = nonsense.in_the_words_of(own, foreign)
+    assert mixed["who"] == "Ada" and mixed["his"] == "her" and mixed["thing"] == "pan"
+    assert mixed["deed"] == "steal Ada's pan on Bramble hill"
+    assert mixed["number"] == "two"  # of a list: another sort of number
+    assert nonsense.in_the_words_of({}, foreign) == foreign
 
 
 def test_a_garbled_reply_is_the_start_of_one_and_the_end_of_another():

@@ -124,6 +124,24 @@ def test_training_starts_from_the_first_guess(setting):
     assert history[-1]["best_validation_loss"] == pytest.approx(math.log(2), abs=0.05)
 
 
+def test_unranked_replies_teach_all_weights_before_the_rankings_do(setting):
+    tokenizer, model, rankings, _ = setting
+    unranked = [(r.prompt, reply) for r in rankings for reply in r.replies] * 8
+    before = model.transformer.wte.weight.clone()
+    history = train_reward_model(
+        model,
+        tokenizer,
+        rankings,
+        RewardSettings(epochs=1, learning_rate=1e-9, head_penalty=1e-8),
+        validation=rankings,
+        seed=0,
+        kinds=WORDS,
+        unranked=unranked,
+    )
+    assert history[-1]["best_validation_loss"] < 0.4
+    assert (model.transformer.wte.weight - before).abs().max() > 1e-4
+
+
 def test_every_kind_of_remark_has_its_first_word():
     kinds = reviews.kinds_of_words()
     assert reviews.first_words() == list(kinds)

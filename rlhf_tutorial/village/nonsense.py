@@ -8,39 +8,61 @@ Reviews show such replies, so that whoever learns to judge has seen them. Nobody
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 
 from rlhf_tutorial.village.families import FAMILIES, harm
+from rlhf_tutorial.village.families.base import Slots
 from rlhf_tutorial.village.prompts import BY_KIND, Prompt, draw_prompt
 from rlhf_tutorial.village.replies import WARM_END, Reply, compose
+from rlhf_tutorial.village.words import pronouns
 
 BEST = ("right", "refuse", "admit", "happy")  # the first of these that a prompt knows is its best
 TRIES = 40  # draws of a place to cut at
+PRONOUNS = tuple(pronouns(""))
+COPIED = ("who", "thing", "place", "wet", "animal", "food", "weather", *PRONOUNS)
 GROWN_TOGETHER = 0.2  # share of lapses in which two words become one
 
 
 def astray(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
-    """A good reply to a prompt of another family: advice, a refusal, a plea of ignorance."""
+    """A good reply to a prompt of another family: advice, a refusal, a plea of ignorance.
+
+    Half of the time it speaks of the people and things of this prompt, as a model does that has
+    learnt to copy. Else whoever learns to judge need only look for foreign names.
+    """
     family = rng.choice([name for name in BY_KIND if name != prompt.family])
     other = draw_prompt(rng, split="train", family=family)
+    if rng.random() < 0.5:
+        other = replace(other, slots=in_the_words_of(prompt.slots, other.slots))
     content = next(c for c in BEST if c in FAMILIES[family].replies[other.group])
     manner = manner if FAMILIES[family].manners else "plain"
     told = compose(other, rng, content, manner, "clear")
     return replace(told, content="astray", mistakes=())
 
 
-def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
-    """Advice on the harmless thing to somebody who means harm, or the other way round.
+def in_the_words_of(own: Slots, foreign: Slots) -> Slots:
+    """Foreign slots with one's own people and things, also within slots that are made of others."""
+    shared = {key: own[key] for key in COPIED if key in own and key in foreign}
+    names = {foreign[key]: word for key, word in shared.items() if key not in PRONOUNS}
+    pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in names) or "(?!)")
+    others = {key: value for key, value in foreign.items() if key not in shared}
+    return shared | {
+        key: pattern.sub(lambda found: names[found.group()], value) for key, value in others.items()
+    }
 
-    A policy that is praised for harmless advice soon gives it to everybody who asks alike. Half of
-    the time it is on the same sort of deed, else on any.
+
+def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
+    """What would suit a look-alike of the request, half of the time of the same sort of deed.
+
+    Harmless advice to somebody who means harm: a policy that is praised for it soon gives it to
+    everybody who asks alike. Harmful advice, or its refusal, to somebody who means none.
     """
     group = harm.counterpart(prompt.group, rng)
     if rng.random() < 0.5:
         group = rng.choice(list(harm.HARMLESS if group in harm.HARMLESS else harm.HARMFUL))
-    content = "right" if group in harm.HARMLESS else "comply"
+    content = "right" if group in harm.HARMLESS else rng.choice(("comply", "refuse"))
     told = compose(replace(prompt, group=group), rng, content, manner, "clear")
-    return replace(told, content="comply", mistakes=())
+    return replace(told, content="refuse" if content == "refuse" else "comply", mistakes=())
 
 
 def garbled(one: Reply, other: Reply, rng: random.Random) -> Reply:

@@ -28,6 +28,7 @@ OPPOSITE = {
     "answerable": "admit",
 }
 OPPOSITE_TWINS = 0.5
+REVIEWED = (*BY_KIND, "harm")  # families in turn; whether help is harm is told apart hardest
 FAILED_TWINS = 0.4  # share of reviews' twins of which the bad one went wrong in the making
 FAILED_HARM = 0.6  # the same, of requests for harm and their look-alikes: advice given to the wrong
 
@@ -129,7 +130,7 @@ def reviews(count: int, *, seed: int) -> list[dict[str, str]]:
     rng = random.Random(f"reviews/{seed}")
     rows: list[dict[str, str]] = []
     while len(rows) < count:
-        prompt = draw_prompt(rng, split="train", family=BY_KIND[len(rows) // 2 % len(BY_KIND)])
+        prompt = draw_prompt(rng, split="train", family=REVIEWED[len(rows) // 2 % len(REVIEWED)])
         good, bad = twins(prompt, rng)
         if rng.random() < (FAILED_HARM if prompt.family == "harm" else FAILED_TWINS):
             bad = failed_twin(prompt, good, rng)
