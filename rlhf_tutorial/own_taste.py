@@ -36,13 +36,15 @@ def train(
     settings: reward.RewardSettings = FEW,
     *,
     kinds: Mapping[str, Sequence[str]],
+    unranked: Sequence[tuple[str, str]] = (),
     seed: int,
 ):
     """A reward model that has learnt from one person's rankings.
 
     `naive` gives the SFT model `sft` a score and teaches it these rankings alone. `from remarks`
     does the same from a first guess: what each of the `kinds` of remark is worth to this person
-    (`reward_head.py`). `after colleagues` goes on from their reward model, so that only what is
+    (`reward_head.py`), learnt by all weights if there are `unranked` pairs of prompt and reply to
+    learn it from (`reward_student.py`). `after colleagues` goes on from their reward model, so that only what is
     this person's own must be learnt. Which way serves a person best depends on how far they are
     from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed. Scores of
     such models differ in scale, so standardise them for PPO.
@@ -63,6 +65,7 @@ def train(
         dataclasses.replace(settings, learning_rate=settings.learning_rate * PACE[method]),
         validation=VALIDATION,
         kinds=kinds if method == FROM_REMARKS else None,
+        unranked=unranked,
         seed=seed,
     )
     return model
