@@ -4,11 +4,12 @@
 
 Three simulated people who want different things rank the same 50 items of 4 replies. A reward
 model is made in the three ways of `rlhf_tutorial/own_taste.py`: `naive` learns from the 50 rankings
-alone, `from remarks` starts from what the model would remark on a reply, `after colleagues` from
-the reward model of the simulated colleagues. Held-out agreement chooses among them, and says
-beforehand whether the rankings carry a reward model at all. Then a short PPO run with the chosen
-one, and one with the naive one beside it, judged by each person's own noiseless utility against SFT
-on test prompts. Uses the runs of `benchmarks/five_seeds.py` and builds what is missing there.
+alone, `from remarks` starts from what the model would remark on a reply, which a student learns on
+the replies that were sampled for the colleagues, and `after colleagues` from the reward model of
+the simulated colleagues. Held-out agreement chooses among them, and says beforehand whether the
+rankings carry a reward model at all. Then a short PPO run with the chosen one, and one with the
+naive one beside it, judged by each person's own noiseless utility against SFT on test prompts. Uses
+the runs of `benchmarks/five_seeds.py` and builds what is missing there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from transformers.utils import logging  # noqa: E402
 from rlhf_tutorial import own_taste, reward, reward_trust, sampling, stages, stages_run  # noqa: E402
 from rlhf_tutorial.ppo import train_ppo  # noqa: E402
 from rlhf_tutorial.reporting import fill_sections, markdown_table  # noqa: E402
+from rlhf_tutorial.sampled_replies import load_sampled  # noqa: E402
 from rlhf_tutorial.stages_build import SPARE  # noqa: E402
 from rlhf_tutorial.unlike_replies import most_unlike_each  # noqa: E402
 from rlhf_tutorial.village import prompts, reviews  # noqa: E402
@@ -98,6 +100,7 @@ class Setting:
         self.seed, self.preset = seed, request.preset
         self.sft = stages.build(request, "sft")
         self.colleagues = stages.build(request, "reward_model")
+        self.sampled = load_sampled(stages.build(request, "rankings").path)
         self.tokenizer = self.sft.tokenizer()
         self.asked = stages_run.test_prompts(PROMPTS, split=split)
         replies = stages_run.answer(self.sft, self.asked, self.preset, seed)
@@ -106,19 +109,27 @@ class Setting:
             1500, split="train", seed=9000 + seed, families=prompts.BY_KIND, held_out=False
         )
 
-    def reward_model(self, method: str, rankings):
-        """A reward model made from a person's rankings in this way."""
-        models = self.sft.model(), self.colleagues.model()
-        kinds = reviews.kinds_of_words()
+    def reward_model(self, method: str, rankings, *, part: int = 1):
+        """A reward model made from a person's rankings in this way.
+
+        One in `part` of the replies sampled for the colleagues is what a student learns from.
+        """
         return own_taste.train(
-            method, *models, self.tokenizer, rankings, kinds=kinds, seed=self.seed
+            method,
+            self.sft.model(),
+            self.colleagues.model(),
+            self.tokenizer,
+            rankings,
+            kinds=reviews.kinds_of_words(),
+            unranked=self.sampled[::part],
+            seed=self.seed,
         )
 
     def held_out(self, method: str, rankings) -> dict:
         """How well such models order rankings that they have not seen."""
 
         def fit(training):
-            model = self.reward_model(method, training)
+            model = self.reward_model(method, training, part=4)  # five of them: to save time
             return lambda held_out: reward.score_rankings(model, self.tokenizer, held_out)
 
         return reward_trust.held_out_agreement(fit, rankings, seed=self.seed)

@@ -19,7 +19,7 @@ from rlhf_tutorial.preferences import Ranking
 NAIVE, FROM_REMARKS, AFTER_COLLEAGUES = "naive", "from remarks", "after colleagues"
 METHODS = (NAIVE, FROM_REMARKS, AFTER_COLLEAGUES)
 # Of `settings.learning_rate`: who starts from a good guess must not forget it.
-PACE = {NAIVE: 1.0, FROM_REMARKS: 1 / 3, AFTER_COLLEAGUES: 1 / 2}
+PACE = {NAIVE: 1.0, FROM_REMARKS: 1 / 15, AFTER_COLLEAGUES: 1 / 2}
 VALIDATION = 0.2  # share of the prompts that say when to stop training
 # Fifty rankings are read more often than three hundred, in smaller steps, and looked at sooner:
 # with the settings for three hundred, training ended after 15 updates, before it had begun. They
@@ -44,10 +44,10 @@ def train(
     `naive` gives the SFT model `sft` a score and teaches it these rankings alone. `from remarks`
     does the same from a first guess: what each of the `kinds` of remark is worth to this person
     (`reward_head.py`), learnt by all weights if there are `unranked` pairs of prompt and reply to
-    learn it from (`reward_student.py`). `after colleagues` goes on from their reward model, so that only what is
-    this person's own must be learnt. Which way serves a person best depends on how far they are
-    from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed. Scores of
-    such models differ in scale, so standardise them for PPO.
+    learn it from (`reward_student.py`). `after colleagues` goes on from their reward model, so that
+    only what is this person's own must be learnt. Which way serves a person best depends on how far
+    they are from the others: held-out agreement says. Neither `sft` nor `colleagues` is changed.
+    Scores of such models differ in scale, so standardise them for PPO.
 
     Raises:
         ValueError: unknown method, or no ranking holds a pair.

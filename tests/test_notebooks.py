@@ -139,7 +139,7 @@ def far_without_a_penalty(folder: Path, run: Path) -> None:
 
 def shuffled_labels(folder: Path, run: Path) -> None:
     """Every second ranking upside down: nobody's taste is left in them."""
-    for file in folder.glob("*.jsonl"):
+    for file in (folder / "rankings.jsonl", folder / "held_out.jsonl"):
         lines = []
         for index, ranking in enumerate(load_rankings(file)):
             record = json.loads(ranking.to_json())

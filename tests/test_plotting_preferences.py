@@ -22,6 +22,9 @@ FIGURES = {
     "by gap": lambda: reward.accuracy_by_gap(["0 to 1"], [ROW]),
     "learning": lambda: reward.learning_curve([25, 300], {25: [0.6, 0.65], 300: [0.75]}),
     "edits": lambda: reward.edits({"polite": (ROW, 0.1), "rude": ((-1, -2, 0), -0.2)}),
+    "student": lambda: reward.teacher_and_student(
+        [-1, 0, 1], {"line": [-1.2, 0.4, 0.9], "student": [-1, 0.1, 1]}, [True, False, False], "few"
+    ),
     "cards": lambda: reward.score_cards("What?", [("as it is", "This, for $5.", 0.4)]),
 }
 
