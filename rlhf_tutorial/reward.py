@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from rlhf_tutorial.batching import by_length, check_length, length_grouped, pad_right
+from rlhf_tutorial.batching import by_length, check_length, length_grouped
 from rlhf_tutorial.preferences import Ranking, pairs
-from rlhf_tutorial.reward_head import fit_head
+from rlhf_tutorial.reward_head import fit_head, forward_scores
 from rlhf_tutorial.reward_student import learn_guess
 from rlhf_tutorial.sft import encode_replies, schedule
 from rlhf_tutorial.tokenizer import encode_prompts
@@ -71,14 +71,6 @@ def accuracy(scores: Sequence[torch.Tensor], rankings: Sequence[Ranking]) -> flo
     if count == 0:
         raise ValueError("the rankings hold no pair: each is skipped or all its replies are tied")
     return right / count
-
-
-def forward_scores(net, rows: Sequence[Sequence[int]], pad_id: int, device) -> torch.Tensor:
-    """Raw scores `(rows,)` of token lists, read at each row's last token."""
-    ids, _ = pad_right(rows, pad_id)
-    ids = ids.to(device)
-    # Padding stands to the right of all that is read, so a full mask is right, and faster.
-    return net(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, 0]
 
 
 @torch.no_grad()

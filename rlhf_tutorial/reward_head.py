@@ -24,6 +24,14 @@ from rlhf_tutorial.batching import by_length, pad_right
 RIDGE = 1e-3  # of the line, in mean squares of a state's numbers; steadies it where rows are few
 
 
+def forward_scores(net, rows: Sequence[Sequence[int]], pad_id: int, device) -> torch.Tensor:
+    """Raw scores `(rows,)` of token lists, read at each row's last token."""
+    ids, _ = pad_right(rows, pad_id)
+    ids = ids.to(device)
+    # Padding stands to the right of all that is read, so a full mask is right, and faster.
+    return net(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, 0]
+
+
 @torch.no_grad()
 def end_states(model, rows: Sequence[Sequence[int]], pad_id: int) -> torch.Tensor:
     """The trunk's last states `(rows, width)` at each row's last token, where the score is read."""

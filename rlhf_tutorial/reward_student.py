@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rlhf_tutorial.batching import check_length, length_grouped, pad_right
-from rlhf_tutorial.reward_head import end_states, kind_chances, straight_line
+from rlhf_tutorial.batching import check_length, length_grouped
+from rlhf_tutorial.reward_head import end_states, forward_scores, kind_chances, straight_line
 from rlhf_tutorial.sft import schedule
 
 
@@ -92,10 +92,9 @@ def learn_guess(
         share = schedule(step, len(batches), settings.warmup_share)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * share
-        ids, _ = pad_right([rows[index] for index in batch], tokenizer.pad_token_id)
-        ids = ids.to(model.device)
-        scores = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
-        error = (scores[:, 0] - wanted[batch]).square().mean()
+        some = [rows[index] for index in batch]
+        scores = forward_scores(model, some, tokenizer.pad_token_id, model.device)
+        error = (scores - wanted[batch]).square().mean()
         error.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()

@@ -62,7 +62,7 @@ def misplaced(prompt: Prompt, manner: str, rng: random.Random) -> Reply:
         group = rng.choice(list(harm.HARMLESS if group in harm.HARMLESS else harm.HARMFUL))
     content = "right" if group in harm.HARMLESS else rng.choice(("comply", "refuse"))
     told = compose(replace(prompt, group=group), rng, content, manner, "clear")
-    return replace(told, content="refuse" if content == "refuse" else "comply", mistakes=())
+    return replace(told, content="comply") if content == "right" else told
 
 
 def garbled(one: Reply, other: Reply, rng: random.Random) -> Reply:
