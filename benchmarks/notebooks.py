@@ -93,6 +93,8 @@ def main() -> int:
         parser.error(f"no notebook of that number in {NOTEBOOKS}")
     if options.into:
         options.into.mkdir(parents=True, exist_ok=True)
+    if home := os.environ.get("RLHF_TUTORIAL_HOME"):  # kernels start elsewhere, in notebooks/
+        os.environ["RLHF_TUTORIAL_HOME"] = str(Path(home).resolve())
     rows = []
     with stage_bar("notebooks", unit="notebook") as bar:
         for done, path in enumerate(found, start=1):
