@@ -31,6 +31,8 @@ HELP = """\
   q          quit: what is done is saved
   ?          this help"""
 
+SHOWN = 3  # reasons or names, where a line tells of a file that is gone on with
+
 
 def find_items_file(items: Path) -> Path:
     """The file itself, or the newest rankings of a run's folder.
@@ -74,6 +76,8 @@ def rank(
             repeat=repeat,
             guideline_version=GUIDELINE_VERSION,
         )
+        if session.current is not None:
+            _say_what_is_left(session, out)
         try:
             _ask_all(session, out)
         except (EOFError, KeyboardInterrupt):
@@ -139,7 +143,8 @@ def _show(session: RankingSession) -> None:
     item = session.current
     if item is None:
         return
-    print(f"\n{session.progress()}{' (once more)' if item.repeat_of else ''}")
+    # That an item comes back is not said: it would bias the agreement with oneself.
+    print(f"\n{session.progress()}")
     for turn in as_turns(item.prompt):
         who = "prompt" if isinstance(item.prompt, str) else turn["role"]
         print(f"{who}: {harmless(turn['content'])}")
@@ -149,6 +154,31 @@ def _show(session: RankingSession) -> None:
         print(f"  note: {harmless(session.note)}")
     if session.flags:
         print(f"  flags: {harmless(', '.join(session.flags))}")
+
+
+def _say_what_is_left(session: RankingSession, out: Path) -> None:
+    """One or two lines on a file that was gone on with; none for a new one."""
+    if not any(session.counts().values()):
+        others = sorted({record.annotator for record in session.store.rankings()})
+        others = [name for name in others if name != session.annotator]
+        if others:
+            # Perhaps the same person, who had another name in a notebook or forgot the option.
+            print(
+                f"{out} holds rankings by {_first_few(others)} and none of these items by "
+                f"{harmless(session.annotator)}; --annotator NAME goes on under another name."
+            )
+        return
+    left = session.what_is_left()
+    print(f"Going on with {out}: {len(left.not_ranked) + left.repeats} left to rank.")
+    if left.skipped:
+        reasons = list(dict.fromkeys(reason for _, reason in left.skipped))
+        print(f"Skipped, and not asked again: {len(left.skipped)} ({_first_few(reasons)}).")
+
+
+def _first_few(texts: list[str]) -> str:
+    """Texts that somebody wrote, in one line that stays short."""
+    shown = [harmless(text) for text in texts[:SHOWN]]
+    return "; ".join([*shown, "..."] if len(texts) > SHOWN else shown)
 
 
 def _say_what_is_done(session: RankingSession, items: Path, file: Path, out: Path) -> None:

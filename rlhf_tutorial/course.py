@@ -104,7 +104,8 @@ def artefact(
 
 def whose(rankings: Sequence[Ranking]) -> str:
     """One sentence that says how many rankings are the reader's and how many the colleagues'."""
-    mine = sum(ranking.annotator in (READER, STAND_IN) for ranking in rankings)
+    own = {ranking.id for ranking in own_rankings()}  # also those made under another name
+    mine = sum(ranking.id in own or ranking.annotator == READER for ranking in rankings)
     if not mine:
         return f"All {len(rankings)} rankings are simulated colleagues'; notebook 03 adds yours."
     owner = "a simulated stand-in's, since nobody sits here" if is_headless() else "yours"

@@ -7,14 +7,16 @@ comes back after a restart goes on with the very same items, and a new model bri
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rlhf_tutorial import course, course_stand_in, json_records, widgets
-from rlhf_tutorial.preferences import load_rankings
+from rlhf_tutorial.preferences import Ranking, load_rankings
 from rlhf_tutorial.ranking_items import Item, load_items
 from rlhf_tutorial.ranking_session import RankingSession
 from rlhf_tutorial.stages import Artefact
 from rlhf_tutorial.village.annotators import GUIDELINE_VERSION
+from rlhf_tutorial.visible_text import harmless
 
 
 def keep_items(items: Sequence[Item], writer: Artefact) -> list[Item]:
@@ -46,6 +48,25 @@ def open_session(items: Sequence[Item], *, repeat: float) -> RankingSession:
         guideline_version=GUIDELINE_VERSION,
         clock=course_stand_in.CLOCK if course.is_headless() else time.monotonic,
     )
+
+
+def of_one_person(rankings: Sequence[Ranking]) -> list[Ranking]:
+    """The reader's own rankings, or where there are none those of whoever ranked most.
+
+    A profile is of one person, and a file may hold several: the terminal ranks as "anonymous"
+    unless told otherwise. Whose rankings are left out is printed; of one person, nothing is.
+    """
+    counts = Counter(ranking.annotator for ranking in rankings)
+    if len(counts) < 2:
+        return list(rankings)
+    reader = course.reader_name()
+    kept = reader if reader in counts else counts.most_common(1)[0][0]
+    others = ", ".join(f"{counts[name]} by {name}" for name in sorted(counts) if name != kept)
+    print(
+        f"Your file holds rankings under {len(counts)} names. What follows is about "
+        f"{harmless(kept)} alone ({counts[kept]} of {len(rankings)}); left out: {harmless(others)}."
+    )
+    return [ranking for ranking in rankings if ranking.annotator == kept]
 
 
 def go_on() -> None:

@@ -23,8 +23,12 @@ class StoreLockedError(StoreError):
     """The file is open in another store, in this process or in another."""
 
 
-def open_owner_only(path: Path) -> int:
-    """Open (or make) a file to read and append, readable by its owner only; a file descriptor."""
+def open_to_append(path: Path) -> int:
+    """Open a file to read and append; a new one is readable by its owner only. A file descriptor.
+
+    Nothing of a file that is there already is changed. Raises `StoreError` when it cannot be
+    opened for writing.
+    """
     flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     is_new = not path.exists()
     try:
@@ -32,7 +36,6 @@ def open_owner_only(path: Path) -> int:
     except OSError as error:
         raise StoreError(f"{path} cannot be opened for writing: {reason(error)}") from error
     try:
-        os.chmod(path, OWNER_ONLY)  # also for a file that was made by other means
         if is_new and os.name == "posix":
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -43,6 +46,17 @@ def open_owner_only(path: Path) -> int:
         os.close(file)
         raise StoreError(f"{path} cannot be prepared: {reason(error)}") from error
     return file
+
+
+def make_owner_only(path: Path) -> None:
+    """Let nobody but its owner read a file, however it was made.
+
+    Raises `StoreError` when the system does not allow it.
+    """
+    try:
+        os.chmod(path, OWNER_ONLY)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be prepared: {reason(error)}") from error
 
 
 def read_all(file: int) -> bytes:

@@ -18,6 +18,10 @@ weights are best. Then, and only then, a ridge is added: normal priors around 0 
 deviation of `RIDGE_SPREAD` on each weight times the widest difference of its feature within an
 item. The result says so in `ridge`.
 
+Features that always move together, as may happen in few rankings, are another matter: their sum
+has a best weight, and how it is shared between them cannot be told. They get intervals that reach
+beyond anything, and no ridge.
+
 Simplified: one person, noise that stays the same, choices that do not depend on each other.
 """
 
@@ -35,6 +39,8 @@ from rlhf_tutorial.preferences import Ranking
 NORMAL_95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 RIDGE_SPREAD = 10.0  # prior standard deviation: e^10 to 1 between the extremes is a strong wish
 LEAST_INFORMATION = 1e-3  # below, a standard error is over 30, and e^30 to 1 is no finding
+NO_INFORMATION = 1e-9  # what rounding leaves of none at all
+ENDLESS_STEP = 0.1  # Newton's steps shrink to nothing near a best value, and stay near 1 without
 MAXIMUM_STEPS = 60
 TOLERANCE = 1e-8  # nats that another Newton step could gain
 
@@ -108,11 +114,13 @@ def fit(rankings: Iterable[Ranking], features: Features, names: Sequence[str]) -
     if not tested.any():
         raise ProfileError("no feature ever differs between two replies of one item")
     scaled = choices.only(tested, ranges[tested])
-    ridge, (weights, information) = 0.0, newton(scaled, ridge=0.0)
-    if np.linalg.eigvalsh(information)[0] < LEAST_INFORMATION:
+    ridge, (weights, information, last_step) = 0.0, newton(scaled, ridge=0.0)
+    # Little information alone would not do: features that move together leave none, either.
+    if np.linalg.eigvalsh(information)[0] < LEAST_INFORMATION and last_step > ENDLESS_STEP:
         ridge = RIDGE_SPREAD**-2
-        weights, information = newton(scaled, ridge)
-    errors = np.sqrt(np.diag(np.linalg.inv(information)))
+        weights, information, _ = newton(scaled, ridge)
+    roots, directions = np.linalg.eigh(information)
+    errors = np.sqrt(directions**2 @ (1 / np.maximum(roots, NO_INFORMATION)))
     estimates = np.full((2, len(names)), np.nan)
     estimates[:, tested] = np.stack([weights, errors]) / ranges[tested]
     return Profile(
@@ -203,8 +211,10 @@ def derivatives(choices: Choices, weights: np.ndarray) -> tuple[float, np.ndarra
     return float(log_item.sum()), per_item.sum(0), information
 
 
-def newton(choices: Choices, ridge: float) -> tuple[np.ndarray, np.ndarray]:
-    """The best weights (features,) and the information there, the ridge's share included.
+def newton(choices: Choices, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The best weights (features,), the information there, and how far the last step would go.
+
+    The ridge's share is included in the information. The step is the longest of any weight.
 
     Steps are halved until they gain. With ties the information may have a negative direction away
     from the best weights; there, steps follow it turned round.
@@ -214,7 +224,8 @@ def newton(choices: Choices, ridge: float) -> tuple[np.ndarray, np.ndarray]:
     value, gradient, information = _penalised(choices, weights, ridge, eye)
     for _ in range(MAXIMUM_STEPS):
         roots, directions = np.linalg.eigh(information)
-        step = directions @ ((directions.T @ gradient) / np.maximum(np.abs(roots), 1e-9))
+        step = directions @ ((directions.T @ gradient) / np.maximum(np.abs(roots), NO_INFORMATION))
+        longest = float(np.abs(step).max())
         if gradient @ step < TOLERANCE:
             break
         for _ in range(40):
@@ -226,7 +237,7 @@ def newton(choices: Choices, ridge: float) -> tuple[np.ndarray, np.ndarray]:
             break  # nothing gains any more: the best that these numbers can tell
         weights = weights + step
         value, gradient, information = tried
-    return weights, information
+    return weights, information, longest
 
 
 def _penalised(choices: Choices, weights: np.ndarray, ridge: float, eye: np.ndarray):

@@ -21,7 +21,7 @@ class Item:
     replies: Sequence[str]
     model: str = ""  # which model wrote the replies
     repeat_of: str | None = None  # id of the earlier ranking, when the item is shown once more
-    id: str = ""  # from prompt and replies, unless given
+    id: str = ""  # a name for it, from prompt and replies unless given; answers go by those two
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt)
@@ -32,6 +32,8 @@ class Item:
             raise PreferenceError(f"replies: expected {expected}, found {len(self.replies)}")
         if not isinstance(self.model, str):
             fail("model", "a text", self.model)
+        if not isinstance(self.id, str):
+            fail("id", "a text", self.id)
         object.__setattr__(self, "replies", tuple(self.replies))
         object.__setattr__(self, "id", self.id or item_id(self.prompt, self.replies))
 

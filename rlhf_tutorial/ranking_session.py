@@ -44,6 +44,15 @@ class Progress:
         return f"{text}, about {round(self.seconds_left / 60)} min left"
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a sitting that goes on still has before it, and what it will not show again."""
+
+    not_ranked: list[Item]  # in the order of the list
+    repeats: int  # items still to come back; which ones is not told, since that would bias
+    skipped: list[tuple[Item, str]]  # each with the reason
+
+
 class RankingSession:
     """One person's way through a list of items, each answer on the disk before the next is shown.
 
@@ -67,14 +76,15 @@ class RankingSession:
         guideline_version: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`repeat` is the share of ranked items that are shown once more at the end."""
+        """`repeat` is the share of ranked items that come back; raises `RankingSessionError`."""
         if not isinstance(annotator, str) or not annotator.strip():
             raise RankingSessionError("the annotator needs a name; a pseudonym will do")
         if not 0 <= repeat <= 1:
             raise RankingSessionError(f"repeat is {repeat}: it must be from 0 to 1")
         self.annotator = annotator
         self.unsaved: Ranking | None = None
-        self._items = {item.id: item for item in items}
+        # By prompt and replies, as answers are found in the file: an item may have any id.
+        self._items = {_key(item): item for item in items}
         self.store = store
         self._seed = seed
         self._repeat = repeat
@@ -141,13 +151,14 @@ class RankingSession:
         """Take the last answer back by appending a retraction; its item is current again.
 
         Nothing is rewritten. Its note and flags stand again, its order is to be given anew.
+        Raises `RankingSessionError` when there is none, `StoreError` when the disk refuses.
         """
         self._expect_all_saved()
         if not self._mine:
             raise RankingSessionError("there is no answer to take back")
         last = self._mine[-1]
         self.store.retract(last.id, annotator=self.annotator)
-        item = self._items[item_id(last.prompt, last.replies)]
+        item = self._items[_key(last)]
         self._reopened = replace(item, repeat_of=last.repeat_of)
         self._show_next()
         self.note, self.flags = last.note, list(last.flags)
@@ -170,81 +181,80 @@ class RankingSession:
 
     def progress(self) -> Progress:
         """Answers given, answers to give, and the time left by the median of seconds so far."""
-        first, again = self._first(), self._again()
-        total = len(self._items) + max(len(again), self._repeats_planned())
-        done = len(first) + len(again)
+        total = len(self._items) + max(len(self._again), self._repeats_planned())
+        done = len(self._first) + len(self._again)
         seconds = [record.seconds for record in self._mine]
         left = statistics.median(seconds) * (total - done) if seconds else None
         return Progress(done, total, left)
 
     def counts(self) -> dict[str, int]:
         """Items of this list that this person has ranked and skipped, and ranked once more."""
-        first, again = self._first().values(), self._again().values()
-        skipped = sum(record.skip is not None for record in first)
-        repeated = sum(record.skip is None for record in again)
-        return {"ranked": len(first) - skipped, "skipped": skipped, "repeated": repeated}
+        skipped = sum(record.skip is not None for record in self._first.values())
+        repeated = sum(record.skip is None for record in self._again.values())
+        return {"ranked": len(self._first) - skipped, "skipped": skipped, "repeated": repeated}
+
+    def what_is_left(self) -> Left:
+        """Items not ranked yet, how many will come back, and what was skipped with the reasons."""
+        first = self._first
+        return Left(
+            [item for key, item in self._items.items() if key not in first],
+            max(0, self._repeats_planned() - len(self._again)),
+            [(self._items[key], r.skip) for key, r in first.items() if r.skip is not None],
+        )
 
     def agreement(self) -> dict[str, float] | None:
         """The row of `agreement.self_agreement`; None before an item was ranked twice."""
         return self_agreement(self._mine).get(self.annotator)
 
     def _show_next(self) -> None:
-        self._mine = [
-            record
-            for record in self.store.rankings()
-            if record.annotator == self.annotator
-            and item_id(record.prompt, record.replies) in self._items
-        ]
+        self._mine: list[Ranking] = []  # this person's answers to items of the list
+        self._first: dict[str, Ranking] = {}  # the first answer to each item
+        self._again: dict[str, Ranking] = {}  # the answers to items that came back
+        for record in self.store.rankings():
+            if record.annotator != self.annotator:
+                continue
+            key = _key(record)  # once for each answer: over a long file, this is what takes time
+            if key not in self._items:
+                continue
+            self._mine.append(record)
+            if record.repeat_of is None:
+                self._first.setdefault(key, record)
+            else:
+                self._again[key] = record
         self.current = self._next_item()
         self.shown: list[int] = []
         if self.current is not None:
             again = "" if self.current.repeat_of is None else "/again"
             # From annotator and item alone: an item that is reopened looks as it did before.
             count = len(self.current.replies)
-            self.shown = self._random_for(self.current.id + again).sample(range(count), count)
+            self.shown = self._random_for(_key(self.current) + again).sample(range(count), count)
         self.note = ""
         self.flags: list[str] = []
         self._started = self._clock()
 
     def _next_item(self) -> Item | None:
-        first, again = self._first(), self._again()
+        first, again = self._first, self._again
         if self._reopened is not None:
             answered = first if self._reopened.repeat_of is None else again
-            if self._reopened.id not in answered:
+            if _key(self._reopened) not in answered:
                 return self._reopened
             self._reopened = None
-        for identity, item in self._items.items():
-            if identity not in first:
+        for key, item in self._items.items():
+            if key not in first:
                 return item
         if len(again) >= self._repeats_planned():
             return None
         # By a number drawn for each item, so that the choice does not change as repeats are done.
-        waiting = [i for i, record in first.items() if record.skip is None and i not in again]
-        waiting.sort(key=lambda identity: self._random_for(identity).random())
+        waiting = [key for key, r in first.items() if r.skip is None and key not in again]
+        waiting.sort(key=lambda key: self._random_for(key).random())
         return replace(self._items[waiting[0]], repeat_of=first[waiting[0]].id)
 
     def _random_for(self, purpose: str) -> random.Random:
         # ascii(), since a name with a broken surrogate cannot be a seed.
         return random.Random(f"{self._seed}/{ascii(self.annotator)}/{purpose}")
 
-    def _first(self) -> dict[str, Ranking]:
-        """This person's first answer to each item of the list, by the item's id."""
-        found: dict[str, Ranking] = {}
-        for record in self._mine:
-            if record.repeat_of is None:
-                found.setdefault(item_id(record.prompt, record.replies), record)
-        return found
-
-    def _again(self) -> dict[str, Ranking]:
-        """The answers to repeated items, by the item's id."""
-        return {
-            item_id(record.prompt, record.replies): record
-            for record in self._mine
-            if record.repeat_of is not None
-        }
-
     def _repeats_planned(self) -> int:
-        skipped = sum(record.skip is not None for record in self._first().values())
+        skipped = sum(record.skip is not None for record in self._first.values())
         return math.floor(self._repeat * (len(self._items) - skipped) + 0.5)
 
     def _save(self, **answer: object) -> Ranking:
@@ -282,3 +292,8 @@ class RankingSession:
     def _expect_all_saved(self) -> None:
         if self.unsaved is not None:
             raise RankingSessionError("the last answer is not saved yet: try that again first")
+
+
+def _key(thing: Item | Ranking) -> str:
+    """What an item and the answers to it have in common."""
+    return item_id(thing.prompt, thing.replies)

@@ -48,7 +48,7 @@ PARENTS = {
     "rlhf": ("sft", "reward_model"),
 }
 STAGES = tuple(PARENTS)
-MY_SHARE = 0.5  # one's own rankings weigh as much as all the colleagues' together
+MY_SHARE = 0.25  # a half took one seed of five far astray (docs/trials.md, "Few rankings")
 ROUNDS_OF = ("rankings", "reward_model", "rlhf")  # the stages that every turn of the loop repeats
 
 

@@ -24,7 +24,8 @@ from rlhf_tutorial.locked_file import (
     StoreError,
     StoreLockedError,
     lock,
-    open_owner_only,
+    make_owner_only,
+    open_to_append,
     read_all,
     reason,
 )
@@ -54,7 +55,7 @@ class RankingStore:
         self.damaged_path = Path(f"{self.path}.damaged")
         self.set_aside = b""
         self._mutex = threading.Lock()
-        self._file = open_owner_only(self.path)
+        self._file = open_to_append(self.path)
         try:
             lock(self._file, self.path)
             self._recover()
@@ -136,6 +137,7 @@ class RankingStore:
         found = scan(data)
         if found.problems:
             raise PreferenceFileError(self.path, found.problems[0].line, found.problems[0].message)
+        make_owner_only(self.path)  # not sooner: a file that is not ours is left as it is
         self._known: dict[str, Ranking] = {}
         self._live: set[str] = set()
         for record in found.records:
@@ -154,8 +156,9 @@ class RankingStore:
 
     def _set_aside(self, tail: bytes, line: int) -> None:
         """Copy the unfinished line first, cut it off second: a kill in between loses nothing."""
-        side = open_owner_only(self.damaged_path)
+        side = open_to_append(self.damaged_path)
         try:
+            make_owner_only(self.damaged_path)
             written = os.write(side, tail + b"\n")
             if written != len(tail) + 1:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

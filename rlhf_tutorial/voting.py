@@ -15,6 +15,7 @@ Simplified: votes are taken as independent. Pairs from one template are not quit
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections import Counter
@@ -133,22 +134,34 @@ class VoteSession:
         self._show_next()
 
     def undo(self) -> None:
-        """Take the last vote back by appending a retraction; its pair is current again.
+        """Take back what was done last, a vote or the end of the vote, by appending retractions.
+
+        The pair of a vote is current again; after an end, the first pair that it left without one.
 
         Raises:
             VoteError: there is none, or the names are known already.
+            StoreError: the disk refused; undo again.
         """
         if self._revealed:
             raise VoteError("the names are known, so the vote is closed: begin another one")
-        last = next(reversed(self._votes.values()), None)
-        if last is None or last.skip is not None:
-            raise VoteError("there is no vote to take back")
         with RankingStore(self.file) as store:
-            store.retract(last.id, annotator=self._voter)
+            # What stands now, for another window may have taken something back meanwhile.
+            newest_first = list(reversed(self._standing(store).values()))
+            # One press ended the vote for many pairs, so one press takes all of that back.
+            taken = list(itertools.takewhile(lambda r: r.skip == ENDED, newest_first))
+            taken = taken or [r for r in newest_first[:1] if r.skip is None]
+            if not taken:
+                raise VoteError("there is no vote to take back")
+            for record in taken:
+                store.retract(record.id, annotator=self._voter)
         self._show_next()
 
     def finish(self) -> None:
-        """End the vote before all pairs are done: the rest are stored as skipped."""
+        """End the vote before all pairs are done: the rest are stored as skipped; `undo` reopens.
+
+        Raises:
+            StoreError: the disk refused; finish again.
+        """
         while self.current is not None:
             self._append(self.current, skip=ENDED)
             self._show_next()

@@ -157,6 +157,42 @@ def test_stopping_keeps_what_is_done_and_the_same_command_goes_on(items, monkeyp
     assert "best first>" not in capsys.readouterr().out
 
 
+def test_going_on_says_what_is_left_and_what_was_skipped(items, monkeypatch, capsys):
+    typed(monkeypatch, f"s dull {HOSTILE[:-6]}", "q")
+    out = rank(items, "--repeat", "0.5")
+    assert "Going on" not in capsys.readouterr().out
+    typed(monkeypatch, "1 2 3", "1 2 3")
+    rank(items, "--repeat", "0.5")
+    printed = capsys.readouterr().out
+    told = printed.splitlines()[:2]
+    assert told[0] == f"Going on with {out}: 3 left to rank."  # two, and one that comes back
+    assert told[1].startswith("Skipped, and not asked again: 1 (dull \\x1b[31m")
+    typed(monkeypatch)
+    rank(items, "--repeat", "0.5")  # what is left comes back, and that is not announced
+    assert f"Going on with {out}: 1 left to rank." in capsys.readouterr().out
+
+
+def test_many_reasons_stay_one_line(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "items.jsonl"
+    rows = [{"prompt": f"Question {n}?", "replies": ["one", "two"]} for n in range(6)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    typed(monkeypatch, *(f"s reason {n}" for n in range(5)))
+    rank(path)
+    typed(monkeypatch)
+    rank(path)
+    assert "again: 5 (reason 0; reason 1; reason 2; ...)." in capsys.readouterr().out
+
+
+def test_who_ranked_under_another_name_is_told(items, monkeypatch, capsys):
+    typed(monkeypatch, "1 2 3")
+    rank(items, "--annotator", "reader")
+    capsys.readouterr()
+    typed(monkeypatch)
+    rank(items)
+    printed = capsys.readouterr().out
+    assert "holds rankings by reader and none of these items by anonymous; --annotator" in printed
+
+
 def test_ctrl_c_ends_like_quit(items, monkeypatch, capsys):
     answers = iter(["1 2 3"])
 
@@ -187,7 +223,9 @@ def test_repeats_come_at_the_end_and_tell_how_far_one_agrees(items, monkeypatch,
     typed(monkeypatch, *["1 2 3"] * 4)
     out = rank(items, "--repeat", "0.3")
     printed = capsys.readouterr().out
-    assert "3 of 4, less than a minute left (once more)" in printed
+    assert "once more" not in printed.split("\nRanked 3 and")[0]  # which would bias the answer
+    headings = [line for line in printed.splitlines() if line.startswith("3 of 4")]
+    assert headings == ["3 of 4, less than a minute left"]
     assert "You agreed with yourself on" in printed and "of 3 pairs" in printed
     records = load_rankings(out)
     assert len(records) == 4 and records[3].repeat_of in {record.id for record in records[:3]}

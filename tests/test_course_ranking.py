@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from rlhf_tutorial import course, course_ranking, course_stand_in
+from rlhf_tutorial import course, course_profile, course_ranking, course_stand_in
 from rlhf_tutorial.ranking_items import Item
+from rlhf_tutorial.ranking_session import RankingSession
 from rlhf_tutorial.stages import Artefact
 from rlhf_tutorial.village.annotators import Annotator
 
@@ -75,6 +76,29 @@ def test_the_top_of_the_screen_pulls_and_equal_words_are_tied():
         course_stand_in.person(), PROMPT, [RIGHT, VAGUE, RIGHT], random.Random(0)
     )
     assert sorted(tied) == [[0, 2], [1]]
+
+
+def test_a_file_of_two_names_gives_a_profile_of_the_readers_own(capsys):
+    """The terminal ranks as "anonymous", the notebook as the reader, into the same file."""
+    session = course_ranking.open_session(ITEMS[:1], repeat=0)
+    other = RankingSession(ITEMS, "anonymous\x1b", session.store)
+    while other.current is not None:
+        other.submit([*range(len(other.shown))])
+    only_other = course_ranking.of_one_person(course.own_rankings())
+    assert len(only_other) == 4 and capsys.readouterr().out == ""
+    course_stand_in.rank_all(session)
+    both = course.own_rankings()
+    with pytest.raises(ValueError, match="rankings of 2 people"):
+        course_profile.profile(both)
+    own = course_ranking.of_one_person(both)
+    assert [ranking.annotator for ranking in own] == [course.STAND_IN]
+    told = capsys.readouterr().out
+    assert "about stand-in alone (1 of 5); left out: 4 by anonymous\\x1b." in told
+    assert course_profile.profile(own, people=[]).weights.items == 1
+    bea = RankingSession(ITEMS[:1], "bea", session.store)
+    bea.skip("dull")
+    strangers = [ranking for ranking in session.store.rankings() if ranking not in own]
+    assert {r.annotator for r in course_ranking.of_one_person(strangers)} == {"anonymous\x1b"}
 
 
 def test_items_stay_for_a_model_and_change_with_it(tmp_path):

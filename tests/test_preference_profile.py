@@ -14,7 +14,7 @@ import pytest
 
 from rlhf_tutorial import course_profile, plotting_profile
 from rlhf_tutorial import preference_profile as model
-from rlhf_tutorial.course_profile_words import chance, percent
+from rlhf_tutorial.course_profile_words import chance, percent, sentences
 from rlhf_tutorial.preferences import Ranking, load_rankings, pairs
 from rlhf_tutorial.village import annotators
 from rlhf_tutorial.village.gold import AXES, WEIGHTS, judge
@@ -218,6 +218,30 @@ def test_a_ridge_is_added_when_the_weights_have_no_end_and_never_else():
         seen.add(separable(told, tables))
         assert (found.ridge > 0) == separable(told, tables), seed
         assert all(math.isfinite(w.standard_error) for w in found.weights.values())
+    assert seen == {True, False}
+
+
+def test_features_that_move_together_are_unclear_and_get_no_ridge():
+    """They leave as little information as weights without end do, but that would be untrue."""
+    names = ["correctness", "tone", "position", "length"]
+    seen = set()
+    for seed in range(40):
+        told, tables = drawn(6, np.array([2.0, -1.0, 0.5]), seed)
+        twins = [np.insert(table, 1, 3 * table[:, 0], axis=1) for table in tables]
+        found = model.fit(told, twins, names)
+        seen.add(separable(told, tables))
+        assert (found.ridge > 0) == separable(told, tables), seed
+        if found.ridge:
+            continue
+        alone = model.fit(told, tables, ["correctness", "position", "length"])
+        for name in ("position", "length"):  # what the twins do is nothing to the others
+            assert found.weights[name].estimate == pytest.approx(alone.weights[name].estimate)
+            assert found.weights[name].low == pytest.approx(alone.weights[name].low, rel=1e-4)
+        assert found.log_likelihood == pytest.approx(alone.log_likelihood)
+        assert not found.weights["correctness"].is_clear and not found.weights["tone"].is_clear
+        said = " ".join(sentences(found, None, [], []))
+        assert "without end" not in said
+        assert "About correctness and tone your rankings do not say" in said
     assert seen == {True, False}
 
 

@@ -222,8 +222,11 @@ def test_damage_of_several_kills_is_kept_side_by_side(tmp_path):
 def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path, foreign):
     path = tmp_path / "diary.txt"
     path.write_bytes(foreign)
+    path.chmod(0o644)
+    mode = path.stat().st_mode
     with pytest.raises(PreferenceFileError, match="line 1: .*expected"):
         RankingStore(path)
+    assert path.stat().st_mode == mode
     assert path.read_bytes() == foreign and not Path(f"{path}.damaged").exists()
     path.unlink()
     RankingStore(path).close()  # the failed attempt gave its lock back

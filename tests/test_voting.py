@@ -11,7 +11,7 @@ from scipy import stats
 
 from rlhf_tutorial.preference_rules import PreferenceError
 from rlhf_tutorial.preferences import load_rankings
-from rlhf_tutorial.store import StoreError
+from rlhf_tutorial.store import RankingStore, StoreError
 from rlhf_tutorial.vote_intervals import votes_needed, wilson_interval
 from rlhf_tutorial.voting import CHOICES, VoteError, VoteSession, chooser, vote_all
 
@@ -137,8 +137,64 @@ def test_ending_early_counts_what_was_voted_and_stays_ended(file):
     assert session.result().n == 1 and session.done == 1
     again = VoteSession(make_items(10), NAMES, file)
     assert again.current is None and again.result().n == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_end_is_taken_back_at_once_and_then_the_vote_before_it(file, restarted):
+    session = VoteSession(make_items(10), NAMES, file)
+    first = session.current
+    session.vote("left")
+    second = session.current
+    session.finish()
+    before = file.read_bytes()
+    if restarted:
+        session = VoteSession(make_items(10), NAMES, file)
+    assert session.current is None
+    session.undo()
+    assert session.current == second and session.done == 1
+    assert file.read_bytes().startswith(before)
+    assert [record.skip for record in load_rankings(file)] == [None]
+    session.undo()
+    assert session.current == first and session.done == 0
     with pytest.raises(VoteError, match="no vote to take back"):
-        VoteSession(make_items(10), NAMES, file).undo()
+        session.undo()
+    vote_all(session, prefer("new"))
+    assert session.result().n == 10
+
+
+def test_an_end_before_any_vote_can_be_taken_back_and_an_earlier_end_stays(file):
+    session = VoteSession(make_items(4), NAMES, file)
+    session.finish()
+    session = VoteSession(make_items(6), NAMES, file)  # a longer list, gone on with
+    session.vote("tie")
+    session.finish()
+    session.undo()
+    assert session.current.prompt == "Question 5?"
+    session.undo()
+    assert session.current.prompt == "Question 4?"
+    session.undo()
+    assert session.current.prompt == "Question 0?" and load_rankings(file) == []
+
+
+def test_an_end_that_was_taken_back_in_part_is_taken_back_by_the_next_press(file, monkeypatch):
+    session = VoteSession(make_items(5), NAMES, file)
+    session.vote("left")
+    session.finish()
+    real, left = RankingStore.retract, [2]
+
+    def two_then_full(store, *arguments, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            raise StoreError("no room")
+        return real(store, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RankingStore, "retract", two_then_full)
+        with pytest.raises(StoreError, match="no room"):
+            session.undo()
+    assert len(load_rankings(file)) == 3
+    session.undo()
+    assert session.current.prompt == "Question 1?" and len(load_rankings(file)) == 1
 
 
 def test_nothing_voted_on_is_no_win_rate(file):

@@ -110,6 +110,31 @@ def test_skip_undo_flags_and_note(desk, file):
     assert load_rankings(file) == []
 
 
+def test_what_was_begun_waits_while_an_earlier_item_is_answered_anew(desk):
+    send(desk, "submit", tiers=[[0], [1], [2]])
+    send(desk, "flag", name="harmful")
+    state = send(desk, "undo", note="half a thought")
+    assert state["note"] == "" and state["flags"] == []
+    state = send(desk, "submit", tiers=[[0], [1], [2]], note="")
+    assert state["note"] == "half a thought" and state["flags"] == ["harmful"]
+    state = send(desk, "submit", tiers=[[0], [1], [2]])
+    assert state["note"] == "" and state["flags"] == []
+
+
+def test_a_repeated_item_looks_like_any_other(file):
+    """Who knows that an item comes again may recall the old order instead of judging."""
+    with RankingStore(file) as store:
+        session = RankingSession(make_items(1), "ann", store, repeat=1.0)
+        desk = Desk(lambda: session)
+        first = desk.state()
+        again = send(desk, "submit", tiers=[[0], [1], [2]])
+        assert session.current.repeat_of is not None
+        assert again.keys() == first.keys() and again["prompt"] == first["prompt"]
+        assert {name for name in first if first[name] != again[name]} <= {
+            *("turn", "handled", "done", "progress", "usual", "canUndo", "replies", "elapsed")
+        }
+
+
 def test_each_guideline_has_thumbs(desk):
     for guideline in GUIDELINES:
         for sign in "+-":
@@ -286,6 +311,18 @@ def test_plain_widgets_try_again(file, monkeypatch):
     plain.buttons["retry"].click()
     assert len(load_rankings(file)) == 1 and "1 items ranked" in plain.told.value
     plain.session.store.close()
+
+
+def test_rank_takes_a_function_that_opens_and_tells_of_a_file_that_is_held(file):
+    def open_session():
+        return RankingSession(make_items(1), "ann", RankingStore(file))
+
+    with RankingStore(file):
+        widget = widgets.rank(open_session)
+        assert widget.session is None and "open" in widget.state["error"]
+    widget.desk.handle({"kind": "retry"})
+    assert widget.session is not None and widget.desk.state()["error"] == ""
+    widget.session.store.close()
 
 
 def test_rank_takes_a_session_that_is_there(file):

@@ -1,8 +1,9 @@
 """Widgets for notebooks: ranking replies by hand.
 
 `rank_items(items, file)` opens the reader's file and returns the widget; `rank(session)` does so
-for a session that is already there. Each is the last line of a cell. Where anywidget is missing,
-or with `plain=True`, the same is shown with the buttons and text fields of ipywidgets.
+for a session that is already there, or for a function that opens one. Each is the last line of a
+cell. Where anywidget is missing, or with `plain=True`, the same is shown with the buttons and text
+fields of ipywidgets.
 """
 
 from __future__ import annotations
@@ -21,9 +22,18 @@ __all__ = ["open_store", "rank", "rank_items"]
 _opened: dict[Path, RankingStore] = {}  # by file, so that a cell can be run again
 
 
-def rank(session: RankingSession, *, guidelines: bool = True, plain: bool = False):
-    """The widget of a session; `guidelines` says whether their panel is open at first."""
-    return _widget(lambda: session, guidelines, plain)
+def rank(
+    session: RankingSession | Callable[[], RankingSession],
+    *,
+    guidelines: bool = True,
+    plain: bool = False,
+):
+    """The widget of a session; `guidelines` says whether their panel is open at first.
+
+    With a function that opens the session, a file that cannot be opened is told in the widget,
+    which offers to try again.
+    """
+    return _widget(session if callable(session) else lambda: session, guidelines, plain)
 
 
 def rank_items(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from rlhf_tutorial.preferences import PreferenceError
 from rlhf_tutorial.prompt_turns import as_turns
+from rlhf_tutorial.ranking_items import Item
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
 from rlhf_tutorial.store import RankingStore
 from rlhf_tutorial.visible_text import pieces
@@ -49,6 +50,7 @@ class Desk:
         self.turn = 0
         self._handled = 0
         self._shown: object = None
+        self._begun: dict[tuple, tuple[str, list[str]]] = {}  # note and flags of items left by undo
         self.error, self.can_retry = "", False
         self._guard(self._open)
         self._count_turn()
@@ -89,7 +91,6 @@ class Desk:
         turns = as_turns(item.prompt)
         return about | {
             "rest": rest_hint(session),
-            "again": item.repeat_of is not None,
             "prompt": [{"role": t["role"], "pieces": pieces(t["content"])} for t in turns],
             "replies": [pieces(reply) for reply in session.replies],
             "flags": list(session.flags),
@@ -111,13 +112,33 @@ class Desk:
             self._take_note(message)
             session.skip(str(message.get("reason", "")).strip())
         elif kind == "undo":
-            session.undo()
+            self._go_back(message)
         elif kind == "flag":
             self._flag(str(message.get("name")))
         elif kind == "note":
             self._take_note(message)
         else:
             raise RankingSessionError(f"there is no message of the kind {str(kind)[:40]!r}")
+
+    def _go_back(self, message: dict) -> None:
+        """Undo; the note and flags of the item that is left wait until it is shown again."""
+        session, left = self.session, self.session.current
+        if left is not None:
+            self._take_note(message)
+        begun = (session.note, list(session.flags))
+        session.undo()
+        if left is not None:
+            self._begun[_same_item(left)] = begun
+
+    def _take_up_again(self) -> None:
+        session = self.session
+        if session is None or session.current is None:
+            return
+        note, flags = self._begun.pop(_same_item(session.current), ("", []))
+        if note:
+            session.set_note(note)
+        for name in flags:
+            session.flag(name)
 
     def _flag(self, name: str) -> None:
         if name not in FLAGS:
@@ -159,6 +180,12 @@ class Desk:
             self.turn += 1
             self._shown = now
             self._since = time.monotonic()
+            self._take_up_again()
+
+
+def _same_item(item: Item) -> tuple:
+    # Not the id in `repeat_of`: that is another one when the first answer was taken back.
+    return (item.id, item.repeat_of is not None)
 
 
 def usual_seconds(session: RankingSession) -> float | None:

@@ -1,7 +1,8 @@
 // The ranking widget in the browser: draws the state that Python sends, sends what the reader does.
 //
 // Nothing is decided here but the order that is being made (`Order`), and nothing else is kept.
-// Python puts ranking_order.js, ranking_draw.js and ranking_drag.js before this file.
+// Python puts ranking_order.js, ranking_draw.js, ranking_drag.js and ranking_keys.js before this
+// file.
 
 const WAIT = 1500; // milliseconds after which an answer that has not come is worth a word
 const PROMPT = 8; // milliseconds in which an answer comes that is not held back
@@ -31,7 +32,7 @@ class View {
         "aria-label": "Rank replies",
         // JupyterLab and Notebook leave keys alone below an element with this attribute.
         "data-lm-suppress-shortcuts": "true",
-        onkeydown: (event) => this.onKey(event),
+        onkeydown: (event) => onKey(this, event),
         onkeyup: (event) => event.stopPropagation(),
         onkeypress: (event) => event.stopPropagation(),
         onmousedown: (event) => this.onMouseDown(event),
@@ -197,55 +198,17 @@ class View {
     else this.send("submit", { tiers: this.order.tiers, note: this.note.value });
   }
 
+  // The item before; what was begun on this one goes along, to stand there when it comes again.
+  back() {
+    this.send("undo", { note: this.note.value });
+  }
+
   skip(reason) {
     if (reason.trim()) this.send("skip", { reason, note: this.note.value });
     else this.tell("A skip needs a reason.");
   }
 
-  // Keys and mouse
-
-  onKey(event) {
-    event.stopPropagation();
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") {
-      event.preventDefault(); // else the browser offers to save the page
-      return this.tell("Every answer is on the disk before the next item shows.");
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
-    if (event.key === "Escape") return this.panel ? this.open("") : this.leave();
-    if (event.target.matches("input")) return;
-    if (event.target.matches("button") && ["Enter", " "].includes(event.key)) return;
-    const action = this.action(event.key);
-    if (!action) return;
-    event.preventDefault();
-    if (!this.pending) action();
-  }
-
-  // Give the keys back to the notebook: the cell is the nearest element around that can have them.
-  leave() {
-    this.root.blur();
-    this.root.parentElement.closest("[tabindex]")?.focus({ preventScroll: true });
-  }
-
-  // What a key does now; undefined for all others.
-  action(key) {
-    const { state, order } = this;
-    if (key === "?") return () => this.toggle("keys");
-    if (key === "g") return () => this.toggle("guidelines");
-    if (state.canRetry) return key === "Enter" ? () => this.submit() : undefined;
-    if (key === "u" && state.canUndo) return () => this.send("undo");
-    if (!state.replies) return undefined;
-    if (this.panel === "skip" && REASONS[key - 1]) return () => this.skip(REASONS[key - 1]);
-    if (/^[1-5]$/.test(key) && key <= order.size) return () => this.pick(key - 1);
-    const actions = {
-      "=": () => this.tie(),
-      Backspace: () => this.undoPick(),
-      Enter: () => this.submit(),
-      s: () => this.toggle("skip"),
-      f: () => this.send("flag", { name: "harmful" }),
-      n: () => this.toggle("more"),
-    };
-    return actions[key];
-  }
+  // Mouse and picks
 
   // A click leaves the keys with the whole widget, not with the button that was clicked.
   onMouseDown(event) {

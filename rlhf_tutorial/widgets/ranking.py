@@ -33,7 +33,13 @@ class RankingWidget(anywidget.AnyWidget):
 
     _esm = "\n".join(
         (HERE / name).read_text(encoding="utf-8")
-        for name in ("ranking_order.js", "ranking_draw.js", "ranking_drag.js", "ranking.js")
+        for name in (
+            "ranking_order.js",
+            "ranking_draw.js",
+            "ranking_drag.js",
+            "ranking_keys.js",
+            "ranking.js",
+        )
     )
     _css = HERE / "ranking.css"
     state = traitlets.Dict().tag(sync=True)

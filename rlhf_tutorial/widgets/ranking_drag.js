@@ -3,13 +3,21 @@
 const DRAG_FROM = 6; // pixels that the pointer moves before a click becomes a drag
 
 function startDrag(view, event, position) {
-  if (event.button || event.target.closest("button.tie") || view.state.kept) return;
+  if (!event.isPrimary || event.button || isOnScrollbar(event)) return;
+  if (event.target.closest("button.tie") || view.state.kept) return;
   const { clientX, clientY } = event;
   const stop = new AbortController();
   let ghost = null;
-  const slotBelow = (at) =>
-    document.elementFromPoint(at.clientX, at.clientY)?.closest(".rlhf-ranking .slot");
+  // The place that a drop would give the reply. Below the last that is filled it is the next one,
+  // and a reply that has a place already gets none there.
+  const slotBelow = (at) => {
+    const slot = document.elementFromPoint(at.clientX, at.clientY)?.closest(".slot");
+    if (!view.slots.contains(slot)) return null;
+    if (!slot.matches(".empty")) return slot;
+    return view.order.rank(position) < 0 ? view.slots.querySelector(".empty") : null;
+  };
   const move = (at) => {
+    if (!at.buttons) return end(at); // let go where the page was not told, as outside the window
     const far = Math.hypot(at.clientX - clientX, at.clientY - clientY) > DRAG_FROM;
     if (!ghost && !far) return;
     if (!ghost) {
@@ -32,12 +40,19 @@ function startDrag(view, event, position) {
     window.addEventListener("click", swallow, { capture: true, once: true });
     setTimeout(() => window.removeEventListener("click", swallow, { capture: true }));
     const slot = at.type === "pointerup" ? slotBelow(at) : null;
-    if (!slot || !view.slots.contains(slot)) return view.drawOrder();
-    const place = Number(slot.dataset.place);
+    const place = Number(slot?.dataset.place);
+    if (!slot || place === view.order.rank(position)) return view.drawOrder();
     view.change(() => view.order.moveTo(position, place), `Reply ${position + 1} moved.`);
   };
   const options = { signal: stop.signal };
   window.addEventListener("pointermove", move, options);
   window.addEventListener("pointerup", end, options);
   window.addEventListener("pointercancel", end, options);
+}
+
+// A scrollbar may stand on either side, by the direction of the text; it belongs to the element,
+// but not to its inner width.
+function isOnScrollbar({ target, clientX }) {
+  const x = clientX - target.getBoundingClientRect().left - target.clientLeft;
+  return target.matches(".words") && (x < 0 || x >= target.clientWidth);
 }

@@ -148,8 +148,8 @@ function drawPanel(view, where) {
 }
 
 function drawPrompt(view) {
-  const { prompt, again } = view.state;
-  const turns = prompt.map(({ role, pieces }, index) =>
+  const { prompt } = view.state;
+  return prompt.map(({ role, pieces }, index) =>
     make(
       "div",
       { class: index === prompt.length - 1 ? "prompt" : "prompt earlier" },
@@ -157,7 +157,6 @@ function drawPrompt(view) {
       make("div", { class: "words", dir: "auto" }, ...written(pieces)),
     ),
   );
-  return [again ? make("p", { class: "again" }, "Once more: you have seen this one before.") : "", ...turns];
 }
 
 function drawCard(view, pieces, position) {
@@ -197,18 +196,18 @@ function drawSlots(view) {
   const slots = order.tiers.flatMap((tier, index) =>
     tier.map((position, within) => drawSlot(view, position, index, within)),
   );
+  // Places fill from the best down, so only the next one has a name: see startDrag.
   for (let place = slots.length; place < order.size; place += 1) {
     const word = place === 0 ? "best" : place === order.size - 1 ? "last" : "";
-    slots.push(
-      make("li", { class: "slot empty", "data-place": place }, make("span", { class: "rank" }, ORDINALS[place]), word),
-    );
+    const name = place === order.placed.length ? [make("span", { class: "rank" }, ORDINALS[place]), word] : [];
+    slots.push(make("li", { class: "slot empty", "data-place": place }, ...name));
   }
   return state.replies ? slots : [];
 }
 
 function drawSlot(view, position, tier, within) {
   const { order, state } = view;
-  const place = order.placed.indexOf(position);
+  const place = order.rank(position);
   const words = plain(state.replies[position]).slice(0, 80);
   const tied = within > 0;
   const act = tied ? () => order.part(position) : () => order.tieAt(tier);
@@ -228,10 +227,10 @@ function drawSlot(view, position, tier, within) {
   return make(
     "li",
     { class: tied ? "slot tied" : "slot", "data-place": place, onpointerdown: (event) => startDrag(view, event, position) },
-    make("span", { class: "rank" }, ORDINALS[order.rank(position)]),
+    make("span", { class: "rank" }, ORDINALS[place]),
     make("span", { class: "number" }, String(position + 1)),
     make("span", { class: "excerpt", dir: "auto" }, words),
-    place > 0 ? tie : "",
+    tier + within > 0 ? tie : "",
   );
 }
 
@@ -241,7 +240,7 @@ function drawFoot(view) {
   const isFlagged = state.flags?.includes("harmful");
   const more = state.note || state.flags?.some((flag) => flag !== "harmful");
   view.submitButton = button("Submit", "Enter", () => view.submit(), { class: "main" });
-  const previous = button("Previous", "u", () => view.send("undo"), { disabled: !state.canUndo || state.kept });
+  const previous = button("Previous", "u", () => view.back(), { disabled: !state.canUndo || state.kept });
   if (!isAsking) return state.canRetry ? [] : [previous];
   return [
     view.submitButton,

@@ -35,7 +35,7 @@ class PlainRanking(ipywidgets.VBox):
         self.buttons = {
             "submit": _button("Submit", self._submit, "primary"),
             "skip": _button("Skip", lambda _: self._send("skip", reason=self.words.value)),
-            "undo": _button("Previous item", lambda _: self._send("undo")),
+            "undo": _button("Previous item", lambda _: self._send("undo", note=self.words.value)),
             "flag": _button("Harmful", lambda _: self._send("flag", name="harmful")),
             "retry": _button("Try again", lambda _: self._send("retry"), "warning"),
         }

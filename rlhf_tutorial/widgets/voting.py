@@ -69,7 +69,7 @@ class VoteView:
         }
         for choice, button in self.buttons.items():
             button.on_click(lambda _, choice=choice: self._do(lambda: session.vote(choice)))
-        self.undo = ipywidgets.Button(description="Undo the last vote", icon="undo")
+        self.undo = ipywidgets.Button(description="Undo", icon="undo")  # a vote, or the end
         self.undo.on_click(lambda _: self._do(session.undo))
         self.finish = ipywidgets.Button(description="End the vote here")
         self.finish.on_click(lambda _: self._do(session.finish))
@@ -98,7 +98,9 @@ class VoteView:
     def _show(self) -> None:
         current = self._session.current
         if current is None:
-            self.pair.value = cards.line("Every pair has its vote. Who wrote what is still hidden.")
+            is_whole = self._session.done == self._session.total
+            voted = "Every pair has its vote." if is_whole else "The vote is ended."
+            self.pair.value = cards.line(f"{voted} Who wrote what is still hidden.")
         else:
             both = [cards.card("left", current.left), cards.card("right", current.right)]
             asked = f"<strong>Which reply is better?</strong>\n{cards.safe(current.prompt)}"

@@ -11,13 +11,14 @@ FULL_DISK = """\
 import errno, os
 from pathlib import Path
 
-real_fsync = os.fsync
+# Kept there, since the cell may run twice in one kernel.
+os.real_fsync = getattr(os, "real_fsync", os.fsync)
 
 
 def fsync(file):
     if Path("{name}.full").exists():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    real_fsync(file)
+    os.real_fsync(file)
 
 
 os.fsync = fsync
@@ -103,6 +104,114 @@ def test_a_key_pressed_twice_answers_one_item(lab, open_notebook):
     page.next_turn(lambda: page.press("Enter", "Enter", "Enter"))
     page.answered(lambda: page.press("f"))
     assert len(page.rankings()) == 1
+
+
+def test_a_held_key_acts_once(lab, open_notebook):
+    page = open_notebook(lab, make_items(4))
+    keyboard = page.page.keyboard
+    page.focus()
+    for _ in range(3):
+        page.press("1", "2", "3")
+        page.next_turn(lambda: keyboard.down("Enter"))
+        page.press("1", "2", "3")
+        keyboard.down("Enter")  # a repeat, since it was not let go
+        keyboard.up("Enter")
+        page.press("Backspace", "Backspace", "Backspace")
+    page.answered(lambda: page.press("f"))  # all keys before this one have been dealt with
+    assert len(page.rankings()) == 3
+    page.next_turn(lambda: keyboard.down("u"))
+    for _ in range(3):
+        keyboard.down("u")
+    keyboard.up("u")
+    page.answered(lambda: page.press("f"))
+    assert len(page.rankings()) == 2
+
+
+def test_caps_lock_changes_nothing(lab, open_notebook):
+    page = open_notebook(lab, make_items(2))
+    page.focus()
+    page.press("1", "2", "3")
+    page.next_turn(lambda: page.press("Enter"))
+    for key, panel in (("N", "more"), ("S", "skip"), ("G", "guidelines")):
+        page.press(key)
+        assert page.widget.locator(f".open.{panel}").is_visible()
+        page.press("Escape")
+    page.answered(lambda: page.press("F"))
+    assert page.button("f").get_attribute("aria-pressed") == "true"
+    page.next_turn(lambda: page.press("U"))
+    assert page.rankings() == []
+
+
+def test_a_note_that_was_begun_is_there_when_its_item_comes_again(lab, open_notebook):
+    page = open_notebook(lab, make_items(2))
+    page.focus()
+    page.press("1", "2", "3")
+    page.next_turn(lambda: page.press("Enter"))
+    page.answered(lambda: page.press("f"))
+    page.press("n")
+    page.page.keyboard.type("half a thought")
+    page.next_turn(lambda: page.button("u").click())
+    assert page.button("f").get_attribute("aria-pressed") == "false"
+    page.press("1", "2", "3")
+    page.next_turn(lambda: page.press("Enter"))
+    assert page.button("f").get_attribute("aria-pressed") == "true"
+    page.press("n")
+    assert page.widget.locator(".open.more input").input_value() == "half a thought"
+
+
+def test_a_drop_gives_the_place_that_is_named(lab, open_notebook):
+    page = open_notebook(lab, make_items(1))
+    slots, cards = page.widget.locator(".slot"), page.cards
+    said = [" ".join(text.split()) for text in slots.all_inner_texts()]
+    assert said == ["1st best", "", "", ""]
+    # On the lowest place, when none is filled, the mark is on the one that it gets.
+    cards.nth(3).hover()
+    page.page.mouse.down()
+    slots.nth(3).hover()
+    assert slots.locator("xpath=self::*[contains(@class, 'target')]").count() == 1
+    assert "target" in slots.nth(0).get_attribute("class")
+    page.page.mouse.up()
+    assert cards.nth(3).locator(".rank").inner_text() == "1st"
+    cards.nth(0).drag_to(slots.nth(3))
+    assert cards.nth(0).locator(".rank").inner_text() == "2nd"
+    # A placed reply cannot be put where nothing is named.
+    slots.nth(0).locator(".excerpt").drag_to(slots.nth(3))
+    assert cards.nth(3).locator(".rank").inner_text() == "1st"
+    # On one of two that are tied as 1st, another becomes the 1st.
+    page.widget.locator("button.tie").click()
+    cards.nth(1).drag_to(slots.nth(1))
+    assert [card.locator(".rank").inner_text() for card in cards.all()] == [
+        *("2nd =", "1st", "4th", "2nd =")
+    ]
+
+
+def test_only_the_primary_button_drags_and_only_what_can_be_dragged(lab, open_notebook):
+    page = open_notebook(lab, make_items(1))
+    mouse, ghost = page.page.mouse, page.page.locator(".rlhf-ranking-ghost")
+    words, slot = page.cards.nth(0).locator(".words"), page.widget.locator(".slot").first
+
+    def drag(x: float, **about) -> int:
+        """From this far into the first reply's text; how many ghosts follow the pointer."""
+        box = words.bounding_box()
+        mouse.move(box["x"] + x, box["y"] + 5)
+        mouse.down(**about)
+        slot.hover()
+        return ghost.count()
+
+    assert drag(20, button="right") == 0
+    mouse.up(button="right")
+    # Chromium hides its scrollbars when it has no screen; a border is beside the inner width too.
+    words.evaluate("words => words.style.borderRight = '15px solid'")
+    assert drag(words.bounding_box()["width"] - 7) == 0
+    mouse.up()
+    assert drag(20) == 1
+    # The button was let go outside the window: no event says so, but the next move does.
+    page.page.evaluate("window.dispatchEvent(new PointerEvent('pointermove', {buttons: 0}))")
+    assert ghost.count() == 0
+    mouse.up()
+    page.cards.nth(1).click()
+    touch = "slot => getComputedStyle(slot).touchAction"
+    assert slot.evaluate(touch) == "none"  # else a finger scrolls the page instead
 
 
 def test_drag_and_click(lab, open_notebook):

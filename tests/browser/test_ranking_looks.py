@@ -14,6 +14,7 @@ import pytest
 from rlhf_tutorial.ranking_items import Item
 from rlhf_tutorial.ranking_session import RankingSession
 from rlhf_tutorial.store import RankingStore
+from tests.browser.test_ranking_keys import FULL_DISK
 from tests.browser.test_ranking_lab import make_items
 
 pytestmark = pytest.mark.medium
@@ -137,7 +138,12 @@ def test_hostile_replies_are_shown_harmlessly_and_stored_exactly(lab, open_noteb
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_texts_stand_out_in_the_theme(lab, open_notebook, theme):
     lab.set_theme(theme)
-    page = open_notebook(lab, VILLAGE)
+    name = "test_texts_stand_out_in_the_theme"
+    full = lab.folder / f"{name}.full"
+    items = make_items(8) + VILLAGE
+    # Four quick answers and four slow ones: whoever slows down is told to rest.
+    rank_beforehand(lab.folder / f"{name}.jsonl", items, [9.0] * 4 + [60.0] * 4)
+    page = open_notebook(lab, items, before=FULL_DISK.format(name=name))
     dark = page.page.evaluate("document.body.dataset.jpThemeLight") == "false"
     assert dark == (theme == DARK)
     page.focus()
@@ -146,6 +152,7 @@ def test_texts_stand_out_in_the_theme(lab, open_notebook, theme):
         found = page.widget.evaluate(POOR_CONTRAST)
         assert found["poor"] == [] and found["seen"] > 20
 
+    assert page.widget.locator(".rest").is_visible()
     check()
     page.press("g", "1", "=", "3")
     page.answered(lambda: page.press("f"))
@@ -153,6 +160,12 @@ def test_texts_stand_out_in_the_theme(lab, open_notebook, theme):
         page.press(key)
         check()
         page.press("Escape")
+    page.press("2")
+    full.touch()
+    page.answered(lambda: page.press("Enter"))
+    full.unlink()
+    assert page.widget.locator(".error .error button").is_visible()
+    check()
     lab.set_theme(LIGHT)
 
 
@@ -190,14 +203,16 @@ def test_changes_are_told_to_screen_readers(lab, open_notebook):
     assert names == [f"Reply {n}: take as the next best" for n in range(1, 5)]
 
 
-def rank_beforehand(file: Path, items: list[dict], count: int) -> None:
-    """A reader's first answers, at nine seconds each."""
-    seconds = itertools.count(0.0, 9.0)
+def rank_beforehand(file: Path, items: list[dict], waits: list[float]) -> None:
+    """A reader's first answers, in a new file, with the seconds that each took."""
+    file.unlink(missing_ok=True)
+    # The session asks the clock when it shows an item, and when that is answered.
+    seconds = itertools.accumulate((s for wait in waits for s in (wait, 0.0)), initial=0.0)
     with RankingStore(file) as store:
         session = RankingSession(
             [Item(**item) for item in items], "ann", store, clock=lambda: next(seconds)
         )
-        for _ in range(count):
+        for _ in waits:
             session.submit([0, 1, 2, 3])
 
 
@@ -206,7 +221,7 @@ def test_pictures(lab, open_notebook, theme, name, tmp_path):
     lab.set_theme(theme)
     items = make_items(50)
     items[12] = VILLAGE[0]
-    rank_beforehand(lab.folder / "test_pictures.jsonl", items, 12)
+    rank_beforehand(lab.folder / "test_pictures.jsonl", items, [9.0] * 12)
     page = open_notebook(lab, items)
     assert "12 of 50, about 6 min left" in page.widget.inner_text()
     page.focus()
@@ -219,5 +234,4 @@ def test_pictures(lab, open_notebook, theme, name, tmp_path):
     picture = folder / f"ranking-{name}.png"
     page.widget.screenshot(path=picture, animations="disabled")
     assert picture.stat().st_size > 10_000
-    (lab.folder / "test_pictures.jsonl").unlink()
     lab.set_theme(LIGHT)
