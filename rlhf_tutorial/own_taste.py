@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from rlhf_tutorial import reward
 from rlhf_tutorial.models import build_reward_model
 from rlhf_tutorial.preferences import Ranking
+from rlhf_tutorial.reward_head import fit_head
 
 NAIVE, FROM_REMARKS, AFTER_COLLEAGUES = "naive", "from remarks", "after colleagues"
 METHODS = (NAIVE, FROM_REMARKS, AFTER_COLLEAGUES)
@@ -25,6 +26,24 @@ VALIDATION = 0.2  # share of the prompts that say when to stop training
 # with the settings for three hundred, training ended after 15 updates, before it had begun. They
 # say less about the worth of each remark, too, so the penalty is larger.
 FEW = reward.RewardSettings(epochs=16, rankings_per_step=8, evaluate_every=5, head_penalty=0.01)
+
+
+def first_guess(sft, tokenizer, mine: Sequence[Ranking], *, kinds, seed: int):
+    """A reward model of what each kind of remark is worth to one person, with no training after.
+
+    It takes a second, so it can be had for each part of a cross-validation. `sft` stays as it is.
+    """
+    model = build_reward_model(sft, tokenizer, seed=seed)
+    rows = [reward.encode_pairs(tokenizer, [r.prompt] * len(r.replies), r.replies) for r in mine]
+    fit_head(
+        model,
+        tokenizer,
+        rows,
+        lambda scores: reward.mean_loss(scores, mine),
+        kinds,
+        penalty=FEW.head_penalty,
+    )
+    return model
 
 
 def train(

@@ -18,12 +18,12 @@ from rlhf_tutorial import (
     plotting,
     reporting,
     reward,
-    reward_trust,
     sampling,
     stages,
+    stages_doubts,
 )
 from rlhf_tutorial.calibration import calibration
-from rlhf_tutorial.preferences import Ranking, load_rankings
+from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.progress import say, stage_bar
 from rlhf_tutorial.village import annotators, gold, minimal_pairs, prompts
 
@@ -157,18 +157,11 @@ def build(request: stages.Request, stage: str, round: int = 1) -> stages.Artefac
     if stage == "rlhf" and "rlhf" in stages.missing(request, stage, round):
         reward_model = stages.build(request, "reward_model", round)
         held_out = stages.build(request, "rankings", round).path / "held_out.jsonl"
-        say(doubt_about(reward_model, load_rankings(held_out)))
+        say(stages_doubts.doubt_about(reward_model, load_rankings(held_out)))
+        if request.my_rankings_file and round == 1:
+            sft, mine = stages.build(request, "sft"), load_rankings(request.my_rankings_file)
+            say(stages_doubts.doubt_about_own(sft, mine, seed=request.seed))
     return stages.build(request, stage, round)
-
-
-def doubt_about(reward_model: stages.Artefact, held_out: Sequence[Ranking]) -> str:
-    """A sentence if a reward model does no better than a coin on held-out rankings; else ""."""
-    scores = reward.score_rankings(reward_model.model(), reward_model.tokenizer(), held_out)
-    try:
-        reward_trust.expect_carried(reward_trust.agreement(scores, held_out))
-    except reward_trust.RewardNotLearntError as error:
-        return f"Before PPO starts: {error}. The run goes on all the same."
-    return ""
 
 
 def run(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rlhf_tutorial import reward_trust, stages, stages_build, stages_run
+from rlhf_tutorial import reward_trust, stages, stages_build, stages_doubts, stages_run
 from rlhf_tutorial.own_taste import AFTER_COLLEAGUES, METHODS, NAIVE, train
 from rlhf_tutorial.preferences import Ranking
 from rlhf_tutorial.reward import RewardSettings, score_rankings
@@ -168,11 +168,38 @@ def artefact(model) -> SimpleNamespace:
 def test_a_run_doubts_a_reward_model_that_does_no_better_than_a_coin():
     tokenizer, held_out = tiny_tokenizer(), ranked(60, length, seed=5)
     untrained = artefact(tiny_reward_model(tokenizer))
-    told = stages_run.doubt_about(untrained, ranked(60, a_coin, seed=6))
+    told = stages_doubts.doubt_about(untrained, ranked(60, a_coin, seed=6))
     assert told.startswith("Before PPO starts: these rankings do not carry a reward model")
     assert "\n" not in told
     learnt_it = artefact(learnt(NAIVE, ranked(60, length, seed=1)))
-    assert stages_run.doubt_about(learnt_it, held_out) == ""
+    assert stages_doubts.doubt_about(learnt_it, held_out) == ""
+
+
+@pytest.fixture
+def remarks(monkeypatch):
+    """The village's remarks are no words of the tiny tokenizer: these take their place."""
+    monkeypatch.setattr(stages_doubts.reviews, "kinds_of_words", lambda: KINDS)
+
+
+def test_a_reader_who_throws_coins_is_told_so(remarks):
+    sft = artefact(tiny_model(tiny_tokenizer()))
+    told = [
+        stages_doubts.doubt_about_own(sft, ranked(30, a_coin, seed), seed=0) for seed in range(10)
+    ]
+    assert sum(said.startswith("Your own rankings, taken alone: these") for said in told) >= 8
+    assert not any("\n" in said for said in told)
+
+
+def test_a_reader_with_a_plain_taste_is_not_doubted(remarks):
+    sft = artefact(tiny_model(tiny_tokenizer()))
+    assert stages_doubts.doubt_about_own(sft, ranked(60, length), seed=0) == ""
+
+
+def test_a_reader_of_few_items_is_told_that_nothing_can_be_told(remarks):
+    few = ranked(4, length)
+    few.append(replace(few[0], id="again"))  # the same prompt once more
+    told = stages_doubts.doubt_about_own(artefact(tiny_model(tiny_tokenizer())), few, seed=0)
+    assert told.startswith("You have a preference on 4 of your items") and "from 5 on" in told
 
 
 def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
@@ -191,7 +218,7 @@ def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
 
     for stage in stages.STAGES:
         monkeypatch.setitem(stages_build.BUILDERS, stage, builder)
-    monkeypatch.setattr(stages_run, "doubt_about", doubt)
+    monkeypatch.setattr(stages_doubts, "doubt_about", doubt)
     request = stages.Request("tiny", 0, tmp_path, show_progress=False)
     stages_run.build(request, "reward_model")
     assert "doubt" not in order
@@ -200,3 +227,22 @@ def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
     stages_run.build(request, "rlhf")
     assert order.count("doubt") == 1
     assert capsys.readouterr().err.count("These rankings are noise.") == 1
+
+
+def test_own_rankings_are_doubted_too_where_there_are_any(tmp_path, monkeypatch, capsys):
+    def builder(request, round, folder, ancestors, progress):
+        (folder / "held_out.jsonl").write_text(ranked(1, length)[0].to_json() + "\n")
+        return []
+
+    for stage in stages.STAGES:
+        monkeypatch.setitem(stages_build.BUILDERS, stage, builder)
+    monkeypatch.setattr(stages_doubts, "doubt_about", lambda *_: "")
+    monkeypatch.setattr(
+        stages_doubts, "doubt_about_own", lambda sft, mine, seed: f"{len(mine)} by {sft.stage}."
+    )
+    own = tmp_path / "mine.jsonl"
+    own.write_text("".join(ranking.to_json() + "\n" for ranking in ranked(3, a_coin)))
+    for mine in ("", str(own)):
+        request = stages.Request("tiny", 0, tmp_path / "run", mine, show_progress=False)
+        stages_run.build(request, "rlhf")
+    assert capsys.readouterr().err.count("3 by sft.") == 1
