@@ -47,5 +47,5 @@ def doubt_about_own(sft: stages.Artefact, mine: Sequence[Ranking], *, seed: int)
     try:
         reward_trust.expect_carried(reward_trust.held_out_agreement(fit, mine, seed=seed))
     except reward_trust.RewardNotLearntError as error:
-        return f"Your own rankings, taken alone: {error}. The colleagues' go with them."
+        return f"Your own rankings, taken alone: {error}. What follows is mostly the colleagues'."
     return ""
