@@ -142,9 +142,9 @@ guess does. All replies being bad is no reason to skip: some are worse than othe
 
 ## Flags and notes
 
-Flag a reply that you would not want anybody to be given, also when you have ranked it last. Use
-the note for what surprised you. If you notice later that you slipped, take the ranking back:
-nothing is deleted, and the record says that it was taken back.
+Flag an item if you would not want anybody to be given one of its replies, also when you have
+ranked it last. Use the note for what surprised you. If you notice later that you slipped, take the
+ranking back: nothing is deleted, and the record says that it was taken back.
 """
 
 
