@@ -105,6 +105,7 @@ def artefact(
 def whose(rankings: Sequence[Ranking]) -> str:
     """One sentence that says how many rankings are the reader's and how many the colleagues'."""
     own = {ranking.id for ranking in own_rankings()}  # also those made under another name
+    rankings = [ranking for ranking in rankings if ranking.tiers]  # a skip is none
     mine = sum(ranking.id in own or ranking.annotator == READER for ranking in rankings)
     if not mine:
         return f"All {len(rankings)} rankings are simulated colleagues'; notebook 03 adds yours."

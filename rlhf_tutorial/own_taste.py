@@ -32,6 +32,7 @@ def first_guess(sft, tokenizer, mine: Sequence[Ranking], *, kinds, seed: int):
     """A reward model of what each kind of remark is worth to one person, with no training after.
 
     It takes a second, so it can be had for each part of a cross-validation. `sft` stays as it is.
+    Raises ValueError when a ranking holds no pair.
     """
     model = build_reward_model(sft, tokenizer, seed=seed)
     rows = [reward.encode_pairs(tokenizer, [r.prompt] * len(r.replies), r.replies) for r in mine]

@@ -145,7 +145,10 @@ class RankingSession:
         if kept is None or kept.id in {record.id for record in store.records()}:
             # The refused line may have reached the file after all: then it is saved.
             self.unsaved = None
+            before, begun = self.current, (self.note, self.flags)
             self._show_next()
+            if self.current == before:
+                self.note, self.flags = begun
 
     def undo(self) -> None:
         """Take the last answer back by appending a retraction; its item is current again.
@@ -211,10 +214,8 @@ class RankingSession:
         self._first: dict[str, Ranking] = {}  # the first answer to each item
         self._again: dict[str, Ranking] = {}  # the answers to items that came back
         for record in self.store.rankings():
-            if record.annotator != self.annotator:
-                continue
-            key = _key(record)  # once for each answer: over a long file, this is what takes time
-            if key not in self._items:
+            # The key once for each answer: over a long file, this is what takes time.
+            if record.annotator != self.annotator or (key := _key(record)) not in self._items:
                 continue
             self._mine.append(record)
             if record.repeat_of is None:

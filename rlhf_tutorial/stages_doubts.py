@@ -28,7 +28,7 @@ def doubt_about_own(sft: stages.Artefact, mine: Sequence[Ranking], *, seed: int)
     """A sentence if a reader's rankings alone say no more than a coin would, or are too few to say.
 
     Cross-validated with what each kind of remark is worth to them (`own_taste.first_guess`), which
-    takes seconds. Else "".
+    takes seconds. Else "". Rankings without a pair are passed over.
     """
     tokenizer = sft.tokenizer()
 
@@ -47,5 +47,5 @@ def doubt_about_own(sft: stages.Artefact, mine: Sequence[Ranking], *, seed: int)
     try:
         reward_trust.expect_carried(reward_trust.held_out_agreement(fit, mine, seed=seed))
     except reward_trust.RewardNotLearntError as error:
-        return f"Your own rankings, taken alone: {error}. What follows is mostly the colleagues'."
+        return f"Your own rankings, taken alone: {error}."
     return ""

@@ -187,7 +187,7 @@ class VoteSession:
         return max(0, votes_needed(width, rate) - len(points))
 
     def result(self) -> VoteResult:
-        """Win rate, interval and names. After this nothing can be taken back.
+        """Win rate, interval and names. After this, this session takes nothing back.
 
         Raises:
             VoteError: pairs are left (vote on, or `finish` first), or nothing was voted on.

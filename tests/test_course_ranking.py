@@ -7,9 +7,11 @@ import random
 import pytest
 
 from rlhf_tutorial import course, course_profile, course_ranking, course_stand_in
+from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.ranking_items import Item
 from rlhf_tutorial.ranking_session import RankingSession
 from rlhf_tutorial.stages import Artefact
+from rlhf_tutorial.store import RankingStore
 from rlhf_tutorial.village.annotators import Annotator
 
 PROMPT = "Please bring the drum to Rosa at the inn."
@@ -43,6 +45,16 @@ def test_the_stand_in_ranks_all_once_and_writes_nothing_the_second_time():
     assert sum(ranking.repeat_of is not None for ranking in mine) == 2
     assert all(ranking.seconds >= course_stand_in.SECONDS_TO_DECIDE for ranking in mine)
     assert course.whose(mine).startswith("6 rankings are a simulated stand-in's")
+
+
+def test_skips_are_nobodys_rankings_and_another_name_in_the_file_is_the_readers():
+    session = RankingSession(ITEMS, "anonymous", RankingStore(course.rankings_file()))
+    session.skip("cannot tell")
+    session.submit([[place] for place in range(len(session.shown))])
+    session.store.close()
+    everything = load_rankings(course.rankings_file())
+    assert len(everything) == 2
+    assert course.whose(everything).startswith("1 rankings are")
 
 
 def test_a_session_broken_off_ends_with_the_same_orders():

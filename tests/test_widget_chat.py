@@ -178,6 +178,19 @@ def test_the_vote_can_be_undone_and_ended(tmp_path):
     assert "no vote was given" in view.message.value and not view.names.disabled
 
 
+def test_a_vote_that_was_ended_says_so_and_goes_on_after_undo(tmp_path):
+    session = make_session(tmp_path)
+    view = voting_widget.VoteView(session)
+    view.buttons["tie"].click()
+    view.finish.click()
+    assert "The vote is ended" in view.pair.value and session.done == 1
+    view.undo.click()
+    assert session.current is not None and session.done == 1
+    for _ in range(2):
+        view.buttons["left"].click()
+    assert "Every pair has its vote" in view.pair.value
+
+
 def test_a_vote_that_is_not_saved_is_told_and_can_be_given_again(tmp_path, monkeypatch):
     session = make_session(tmp_path)
     view = voting_widget.VoteView(session)

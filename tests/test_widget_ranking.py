@@ -121,6 +121,31 @@ def test_what_was_begun_waits_while_an_earlier_item_is_answered_anew(desk):
     assert state["note"] == "" and state["flags"] == []
 
 
+def test_what_was_begun_stays_with_its_item_where_two_have_one_name(file):
+    items = [Item(f"Question {n}?", ["a", "b"], id="x1") for n in range(2)]
+    with RankingStore(file) as store:
+        session = RankingSession(items, "ann", store)
+        desk = Desk(lambda: session)
+        send(desk, "flag", name="harmful")
+        send(desk, "submit", tiers=[[0], [1]])
+        state = send(desk, "undo", note="of the second")
+        assert state["note"] == "" and state["flags"] == ["harmful"]
+        state = send(desk, "submit", tiers=[[0], [1]])
+        assert state["note"] == "of the second" and state["flags"] == []
+    assert load_rankings(file)[-1].flags == ["harmful"]
+
+
+def test_what_was_begun_outlives_an_undo_that_the_disk_refused(desk, file, monkeypatch):
+    send(desk, "submit", tiers=[[0], [1], [2]])
+    send(desk, "flag", name="harmful")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(errno.ENOSPC))
+        assert "No space left" in send(desk, "undo", note="half a thought")["error"]
+    state = send(desk, "retry")
+    assert state["error"] == "" and state["flags"] == ["harmful"]
+    assert state["note"] == "half a thought"
+
+
 def test_a_repeated_item_looks_like_any_other(file):
     """Who knows that an item comes again may recall the old order instead of judging."""
     with RankingStore(file) as store:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from rlhf_tutorial.preferences import PreferenceError
 from rlhf_tutorial.prompt_turns import as_turns
-from rlhf_tutorial.ranking_items import Item
+from rlhf_tutorial.ranking_items import Item, item_id
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
 from rlhf_tutorial.store import RankingStore
 from rlhf_tutorial.visible_text import pieces
@@ -138,7 +138,8 @@ class Desk:
         if note:
             session.set_note(note)
         for name in flags:
-            session.flag(name)
+            if name not in session.flags:
+                session.flag(name)
 
     def _flag(self, name: str) -> None:
         if name not in FLAGS:
@@ -184,8 +185,9 @@ class Desk:
 
 
 def _same_item(item: Item) -> tuple:
-    # Not the id in `repeat_of`: that is another one when the first answer was taken back.
-    return (item.id, item.repeat_of is not None)
+    # Not its own id, which need not be unique, nor that in `repeat_of`, which is another one when
+    # the first answer was taken back.
+    return (item_id(item.prompt, item.replies), item.repeat_of is not None)
 
 
 def usual_seconds(session: RankingSession) -> float | None:

@@ -5,7 +5,7 @@ const DRAG_FROM = 6; // pixels that the pointer moves before a click becomes a d
 function startDrag(view, event, position) {
   if (!event.isPrimary || event.button || isOnScrollbar(event)) return;
   if (event.target.closest("button.tie") || view.state.kept) return;
-  const { clientX, clientY } = event;
+  const { clientX, clientY, pointerId } = event;
   const stop = new AbortController();
   let ghost = null;
   // The place that a drop would give the reply. Below the last that is filled it is the next one,
@@ -17,6 +17,7 @@ function startDrag(view, event, position) {
     return view.order.rank(position) < 0 ? view.slots.querySelector(".empty") : null;
   };
   const move = (at) => {
+    if (at.pointerId !== pointerId) return; // another finger, or a mouse beside the finger
     if (!at.buttons) return end(at); // let go where the page was not told, as outside the window
     const far = Math.hypot(at.clientX - clientX, at.clientY - clientY) > DRAG_FROM;
     if (!ghost && !far) return;
@@ -31,6 +32,7 @@ function startDrag(view, event, position) {
     for (const slot of view.slots.children) slot.classList.toggle("target", slot === below);
   };
   const end = (at) => {
+    if (at.pointerId !== pointerId) return;
     stop.abort();
     if (!ghost) return;
     ghost.remove();
