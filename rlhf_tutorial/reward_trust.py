@@ -41,6 +41,14 @@ def agreement(
     return evaluation.clustered_interval(shares, prompts)
 
 
+def prompts_with_a_pair(rankings: Sequence[Ranking]) -> list[str]:
+    """The different prompts, as `repr` writes them, on which somebody prefers a reply to another.
+
+    Cross-validation deals these out, so it takes at least `FOLDS` of them.
+    """
+    return list(dict.fromkeys(repr(ranking.prompt) for ranking in rankings if pairs(ranking)))
+
+
 def held_out_agreement(
     fit: Fit, rankings: Sequence[Ranking], *, folds: int = FOLDS, seed: int
 ) -> dict[str, float | int]:
@@ -53,7 +61,7 @@ def held_out_agreement(
         ValueError: there are fewer prompts with a pair than folds.
     """
     ranked = [ranking for ranking in rankings if pairs(ranking)]
-    prompts = list(dict.fromkeys(repr(ranking.prompt) for ranking in ranked))
+    prompts = prompts_with_a_pair(rankings)
     if not 2 <= folds <= len(prompts):
         raise ValueError(
             f"{len(prompts)} prompts with a pair cannot be dealt out to {folds} folds: "

@@ -30,20 +30,18 @@ def doubt_about_own(sft: stages.Artefact, mine: Sequence[Ranking], *, seed: int)
     Cross-validated with what each kind of remark is worth to them (`own_taste.first_guess`), which
     takes seconds. Else "". Rankings without a pair are passed over.
     """
-    tokenizer = sft.tokenizer()
-
-    def fit(training: list[Ranking]):
-        model = own_taste.first_guess(
-            sft.model(), tokenizer, training, kinds=reviews.kinds_of_words(), seed=seed
-        )
-        return lambda held_out: reward.score_rankings(model, tokenizer, held_out)
-
-    count = len({repr(ranking.prompt) for ranking in mine if reward.pairs(ranking)})
+    count = len(reward_trust.prompts_with_a_pair(mine))
     if count < reward_trust.FOLDS:
         return (
             f"You have a preference on {count} of your items: whether they hold a taste can be "
             f"told from {reward_trust.FOLDS} on."
         )
+    language_model, tokenizer, kinds = sft.model(), sft.tokenizer(), reviews.kinds_of_words()
+
+    def fit(training: list[Ranking]):
+        model = own_taste.first_guess(language_model, tokenizer, training, kinds=kinds, seed=seed)
+        return lambda held_out: reward.score_rankings(model, tokenizer, held_out)
+
     try:
         reward_trust.expect_carried(reward_trust.held_out_agreement(fit, mine, seed=seed))
     except reward_trust.RewardNotLearntError as error:

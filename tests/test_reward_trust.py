@@ -202,6 +202,11 @@ def test_a_reader_of_few_items_is_told_that_nothing_can_be_told(remarks):
     assert told.startswith("You have a preference on 4 of your items") and "from 5 on" in told
 
 
+def write_held_out(folder) -> None:
+    """What a run looks at in the folder of its rankings, in every stage's folder."""
+    (folder / "held_out.jsonl").write_text(ranked(1, length)[0].to_json() + "\n")
+
+
 def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
     tmp_path, monkeypatch, capsys
 ):
@@ -209,7 +214,7 @@ def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
 
     def builder(request, round, folder, ancestors, progress):
         order.append(folder.name.removeprefix(".").split("-")[0])
-        (folder / "held_out.jsonl").write_text(ranked(1, length)[0].to_json() + "\n")
+        write_held_out(folder)
         return []
 
     def doubt(*_):
@@ -231,7 +236,7 @@ def test_the_doubt_is_said_before_ppo_starts_and_only_where_it_starts(
 
 def test_own_rankings_are_doubted_too_where_there_are_any(tmp_path, monkeypatch, capsys):
     def builder(request, round, folder, ancestors, progress):
-        (folder / "held_out.jsonl").write_text(ranked(1, length)[0].to_json() + "\n")
+        write_held_out(folder)
         return []
 
     for stage in stages.STAGES:

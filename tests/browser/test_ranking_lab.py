@@ -89,9 +89,9 @@ def test_rank_reload_restart_and_go_on(lab, open_notebook, capsys):
     page = open_notebook(lab, make_items(20))
     milliseconds = rank_twenty_with_reload_and_restart(page)
     assert page.hosts == {page.page.url.split("/")[2]}, "the widget asked another host"
-    # Printed, not asserted: on a busy machine it says nothing. docs/preferences.md has the figure.
     with capsys.disabled():
         print(f"\nfrom key to next item: median {statistics.median(milliseconds):.0f} ms", end=" ")
+    assert statistics.median(milliseconds) < 1000  # a busy machine; the figure itself is printed
 
 
 def test_the_same_in_notebook_7(classic, open_notebook):
