@@ -38,14 +38,19 @@ def key(side: str, seed: int, settings: dict, weights: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@torch.no_grad()
 def evaluate(folder: Path, shared, seed: int) -> dict[str, float]:
-    """Gold reward and KL from SFT of the policy in a folder, by our sampler at temperature 1.
+    """`judged` of the policy in a folder."""
+    policy = models.load_language_model(Path(folder), shared.tokenizer)
+    return judged(policy, shared, seed)
+
+
+@torch.no_grad()
+def judged(policy, shared, seed: int) -> dict[str, float]:
+    """Gold reward and KL from SFT of a policy, by our sampler at temperature 1.
 
     KL is the mean over replies of the log-probability under the policy less that under SFT (k1),
     in nats a reply. `shared` is the `ppo_tasks.Models` that the policy started from.
     """
-    policy = models.load_language_model(Path(folder), shared.tokenizer)
     asked = stages_run.test_prompts(shared.preset.test_prompts, split="development")
     rollout = sample(
         policy,
