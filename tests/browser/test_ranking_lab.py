@@ -57,8 +57,9 @@ def rank_twenty_with_reload_and_restart(page: NotebookPage) -> list[float]:
     """The way of a reader: ten by keyboard, ten by mouse, a reload and a restart in between."""
     page.focus()
     page.start_stopwatch()
-    rank_by_keyboard(page, 10)
-    milliseconds = page.milliseconds(10)
+    for done in range(1, 11):
+        rank_by_keyboard(page, 1)
+        milliseconds = page.milliseconds(done)  # who ranks an item has seen it: it is painted
     after_ten = page.file.read_bytes()
     assert after_ten.count(b"\n") == 10
 
