@@ -1,15 +1,15 @@
-"""Make PPO go wrong in nineteen ways, and see whether the doctor knows what was wrong.
+"""Make PPO go wrong in twenty ways, and see whether the doctor knows what was wrong.
 
-    python benchmarks/doctor.py                     all runs, then tables and figures (40 minutes)
+    python benchmarks/doctor.py                     all runs, then tables and figures (20 minutes)
     python benchmarks/doctor.py --seconds 300       start no run after that; call it again
     python benchmarks/doctor.py --waves 0 --seconds 0   no run: tables of what is there
 
-Every fault of `rlhf_tutorial/ppo_faults.py` is put into short runs (12 steps of 64 replies) that
-start from SFT and reward models of seed 0, trained as the quick preset trains them. The rules of
-`doctor.py` were written while looking at wave 0 (seed 0, one severity). Then they were frozen and
-asked about waves 1 to 3: other seeds, other severities, and a smaller and worse model. Both models
-are built here.
-`diagnose` never sees the gold reward, which is only shown here.
+Every fault of `rlhf_tutorial/ppo_faults.py` is put into short runs (12 steps of 64 replies, else as
+the preset quick) that start from SFT and reward models of seed 0. The rules of `doctor.py` were
+written while looking at wave 0 (seeds 0 to 4, one severity). Then they were frozen and asked about
+waves 1 to 3: other seeds, other severities, a larger model that was trained less, and healthy runs
+that go on from a trained policy. `diagnose` never sees the gold reward, nor the KL that is measured
+after a run from an untouched copy of SFT; both are only shown here.
 
 Histories are kept in `--out`; what was run with the same settings is not run again. A change of
 `ppo.py` does not make them stale by itself: use another `--out` to run all anew.
@@ -28,7 +28,8 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from doctor_cases import SETTINGS, Case, cases, frozen_keys  # also finds the package
+import torch
+from doctor_cases import GOES_ON, MAIN, SETTINGS, Case, cases, frozen_keys  # finds the package too
 from doctor_tables import (
     confusion,
     confusion_table,
@@ -42,11 +43,12 @@ from doctor_tables import (
 from kept_runs import finished_runs, keep
 from transformers.utils import logging
 
-from rlhf_tutorial import models, plotting_doctor, presets, stages
+from rlhf_tutorial import bench_table, models, plotting_doctor, presets, stages
 from rlhf_tutorial.doctor import HEALTHY
 from rlhf_tutorial.plotting_parts import png_bytes
 from rlhf_tutorial.ppo_faults import FAULTS, Job
 from rlhf_tutorial.reporting import fill_sections
+from rlhf_tutorial.sampling import reply_logprobs, sample
 from rlhf_tutorial.stages_build import gold_mean, ppo_prompts
 from rlhf_tutorial.tokenizer import load_tokenizer
 
@@ -55,15 +57,16 @@ CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
 
 
 def build_models(folder: Path, size: str) -> None:
-    """SFT and reward model of a size: trained like the quick preset's, or a smaller, worse one."""
+    """SFT and reward model of a size: the quick preset's, or larger ones that were trained less."""
     home = folder / "models" / size
     if home.is_dir():
         return
-    name, preset = f"doctor-{size}", replace(presets.get_preset("quick"), size=size)
-    if size != "2m":
+    name = "quick"
+    if size != MAIN:
+        name, preset = f"doctor-{size}", replace(presets.get_preset("quick"), size=size)
         pretraining = replace(preset.pretraining, steps=400, probe_every=400)
         preset = replace(preset, demonstrations=3000, reviews=2000, pretraining=pretraining)
-    presets.PRESETS[name] = preset
+        presets.PRESETS[name] = preset
     request = stages.Request(name, 0, ROOT / "runs" / f"{name}-0" / "artefacts")
     partial = home.with_name(f".{size}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -88,11 +91,22 @@ def run(case: Case, folder: Path) -> dict:
     spoiled = contextlib.nullcontext()
     if case.fault != HEALTHY:
         spoiled = FAULTS[case.fault].spoil(job, case.severity)
+    elif case.severity == GOES_ON:
+        job.run(case.seed + 1000)
     start = time.perf_counter()
     with spoiled:
         history = job.run(case.seed, [add_gold])
     seconds = round(time.perf_counter() - start, 1)
-    return {**asdict(case), "key": case.key, "seconds": seconds, "history": rounded(history)}
+    kl = kl_from(models.load_language_model(home / "sft", tokenizer), sft, tokenizer, texts)
+    row = {**asdict(case), "key": case.key, "seconds": seconds, "kl": kl}
+    return row | {"history": rounded(history)}
+
+
+@torch.no_grad()
+def kl_from(reference, policy, tokenizer, texts: list[str]) -> float:
+    """The policy's KL from a model, in nats a reply: k1, mean over 512 fresh replies."""
+    rollout = sample(policy, tokenizer, texts[:512], max_new_tokens=56, seed=1)
+    return float((rollout.logprobs - reply_logprobs(reference, rollout)).sum(1).mean())
 
 
 def rounded(history: list[dict]) -> list[dict]:
@@ -109,7 +123,8 @@ def write(rows: list[dict], frozen: list[dict], planned: int) -> None:
     `frozen` are the rows that no rule was written on, of `planned` ones.
     """
     note = f"{len(frozen)} of {planned} planned runs, {SETTINGS.steps} steps of "
-    note += f"{SETTINGS.batch_size} replies each."
+    note += f"{SETTINGS.batch_size} replies each; the longest run took "
+    note += f"{max(row['seconds'] for row in rows):.0f} seconds. {bench_table.machine_line()}"
     told = [note]
     if frozen:
         told = [shares(frozen), confusion_table(frozen), note, CONFUSION_FIGURE]

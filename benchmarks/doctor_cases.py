@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rlhf_tutorial.doctor import HEALTHY  # noqa: E402
-from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
 from rlhf_tutorial.ppo_faults import FAULTS  # noqa: E402
+from rlhf_tutorial.presets import get_preset  # noqa: E402
 
-SETTINGS = PPOSettings(steps=12, batch_size=64, max_new_tokens=56, kl_coefficient=0.1)
+SETTINGS = replace(get_preset("quick").ppo, steps=12, batch_size=64)
 # For each fault: the severity of wave 0, then two that the rules were not written on.
 SEVERITIES = {
     "top-k": (20, 5, 50),
@@ -32,13 +32,19 @@ SEVERITIES = {
     "advantages not whitened": (1, 1, 1),
     "value head": (10, 3, 30),
     "learning rate": (10, 5, 20),
+    "weights hardly move": (1e-3, 3e-3, 1e-4),
     "KL coefficient 0": (0, 0, 0),
     "KL sign": (0.1, 0.3, 0.05),
     "stale log-probabilities": (1, 3, 1000),
     "moving reference": (1.0, 0.5, 0.2),
 }
-HEALTHY_SEEDS = range(10, 20)  # of the frozen rules' healthy runs, for each size of model
-SIZES = ("2m", "1m")
+# Two healthy sorts of runs: one that starts as its reference, and one that goes on from a policy
+# that has been trained already, as the second round of the course does.
+FROM_REFERENCE, GOES_ON = 0, 1
+WRITING_SEEDS = range(5)  # of the healthy runs that rules are written on
+HEALTHY_SEEDS = range(20, 30)  # of the frozen rules' healthy runs, for each size of model
+SIZES = ("1m", "2m")  # the course's, and a larger one that was trained much less
+MAIN = SIZES[0]
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,15 @@ class Case:
 def cases(wave: int) -> list[Case]:
     """Wave 0 is for writing rules, 1 to 3 for the frozen ones."""
     if wave == 0:
-        dealt = [(HEALTHY, 0), *((name, SEVERITIES[name][0]) for name in FAULTS)]
-        return [Case(name, severity, "2m", 0) for name, severity in dealt]
-    which, size, seed = {1: (1, "2m", 10), 2: (0, "1m", 12), 3: (2, "2m", 11)}[wave]
-    healthy = {1: ("2m", HEALTHY_SEEDS[:5]), 2: ("1m", HEALTHY_SEEDS[:5])}.get(wave)
-    made = [Case(HEALTHY, 0, healthy[0], s) for s in healthy[1]] if healthy else []
-    made += [Case(name, SEVERITIES[name][which], size, seed) for name in FAULTS]
-    if wave == 3:
-        made += [Case(HEALTHY, 0, size, s) for s in HEALTHY_SEEDS[5:] for size in SIZES]
+        made = [Case(HEALTHY, FROM_REFERENCE, MAIN, seed) for seed in WRITING_SEEDS]
+        made.append(Case(HEALTHY, GOES_ON, MAIN, WRITING_SEEDS[0]))
+        return made + [Case(name, SEVERITIES[name][0], MAIN, 0) for name in FAULTS]
+    which, size, seed = {1: (1, MAIN, 20), 2: (0, SIZES[1], 22), 3: (2, MAIN, 21)}[wave]
+    made = [Case(name, SEVERITIES[name][which], size, seed) for name in FAULTS]
+    if wave < 3:
+        made += [Case(HEALTHY, FROM_REFERENCE, size, seed) for seed in HEALTHY_SEEDS]
+    else:
+        made += [Case(HEALTHY, GOES_ON, MAIN, seed) for seed in HEALTHY_SEEDS]
     return made
 
 

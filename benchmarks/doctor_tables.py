@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from statistics import mean, stdev
 
-from doctor_cases import SEVERITIES, cases
+from doctor_cases import FROM_REFERENCE, GOES_ON, MAIN, SEVERITIES, SIZES, cases
 
 from rlhf_tutorial.doctor import HEALTHY, diagnose
 from rlhf_tutorial.doctor_log import surprise
@@ -43,34 +43,40 @@ def harm(rows: list[dict], healthy: list[dict]) -> str:
         values = [late(row, key) for row in healthy]
         return mean(values), 2 * stdev(values)
 
-    (usual_gold, gold_width), (usual_kl, kl_width) = band("gold"), band("objective/kl")
+    usual_gold, gold_width = band("gold")
+    far = [row["kl"] for row in healthy]
     told = []
     if mean(late(row, "gold") for row in rows) < usual_gold - gold_width:
         told.append("gold lower")
-    kl = mean(late(row, "objective/kl") for row in rows)
-    if kl > max(usual_kl + kl_width, 1.5 * usual_kl):
+    if mean(row["kl"] for row in rows) > max(mean(far) + 2 * stdev(far), 1.5 * mean(far)):
         told.append("KL higher")
     return ", ".join(told) or "harmless here"
 
 
 def fault_table(rows: list[dict]) -> str:
     """One line a fault: the wrong line, what it does, the tell-tale quantity, the fix."""
-    healthy = [row for row in rows if row["fault"] == HEALTHY and row["size"] == "2m"]
+    healthy = [row for row in rows if is_usual(row)]
     lines = [["(healthy)", "", *numbers(healthy), "", ""]]
     for name, fault in FAULTS.items():
         found = [
             row
             for row in rows
             if row["fault"] == name
-            and row["size"] == "2m"
+            and row["size"] == MAIN
             and row["severity"] == SEVERITIES[name][0]
         ]
         if found:
             what = f"{fault.line} ({SEVERITIES[name][0]:g})" if severe(name) else fault.line
             outcome = harm(found, healthy)
             lines.append([name, what, *numbers(found), outcome, fault.fix])
-    header = ["fault", "the wrong line", "score", "gold", "KL", "what it did", "the fix"]
+    header = ["fault", "the wrong line", "score", "gold", "KL logged", "KL", "what it did"]
+    header += ["the fix"]
     return markdown_table(header, lines)
+
+
+def is_usual(row: dict) -> bool:
+    """Whether a run is healthy, and like those that faults are put into."""
+    return (row["fault"], row["severity"], row["size"]) == (HEALTHY, FROM_REFERENCE, MAIN)
 
 
 def severe(name: str) -> bool:
@@ -79,9 +85,12 @@ def severe(name: str) -> bool:
 
 
 def numbers(rows: list[dict]) -> list[str]:
-    """Score, gold and KL at the end, means over runs."""
+    """Score and gold at the end, KL as logged there and as it is, means over runs."""
+    if not rows:
+        return ["–"] * 4
     keys = ("objective/scores", "gold", "objective/kl")
-    return [f"{mean(late(row, key) for row in rows):.2f}" if rows else "–" for key in keys]
+    found = [mean(late(row, key) for row in rows) for key in keys]
+    return [f"{value:.2f}" for value in (*found, mean(row["kl"] for row in rows))]
 
 
 def telltale_table(rows: list[dict]) -> str:
@@ -133,13 +142,18 @@ def confusion_table(rows: list[dict]) -> str:
     return markdown_table(["what was wrong", "cause to name", "named first", "instead"], lines)
 
 
+def goes_on(row: dict) -> bool:
+    return row["fault"] == HEALTHY and row["severity"] == GOES_ON
+
+
 def shares(rows: list[dict]) -> str:
     """Right first with faults, and healthy of the healthy, by kind of run."""
     lines = []
     for title, chosen in (
         ("all", rows),
-        ("2 M weights", [row for row in rows if row["size"] == "2m"]),
-        ("1 M weights", [row for row in rows if row["size"] == "1m"]),
+        ("the course's models", [row for row in rows if row["size"] == MAIN]),
+        ("larger, trained less", [row for row in rows if row["size"] == SIZES[1]]),
+        ("gone on from a trained policy", [row for row in rows if goes_on(row)]),
     ):
         spoilt = [right(row) for row in chosen if row["fault"] != HEALTHY]
         healthy = [right(row) for row in chosen if row["fault"] == HEALTHY]

@@ -66,9 +66,10 @@ def percent(share: float) -> str:
 
 def _how_much(profile: Profile) -> str:
     return (
-        f"From {_count(profile.items, 'ranking')}: six qualities, place and length foresee your "
-        f"orders with a loss {percent(max(0.0, profile.explained))} lower than that of guessing. "
-        "The rest is taste, other qualities and chance."
+        f"From {_count(profile.items, 'ranking')}: six qualities, place and length fit your "
+        f"orders with a loss {percent(max(0.0, profile.explained))} lower than that of guessing, "
+        "measured on these same rankings; fresh ones would fit less well. The rest is taste, other "
+        "qualities and chance."
     )
 
 
@@ -83,11 +84,11 @@ def _axes(profile: Profile) -> list[str]:
         told = "; ".join(f"{w.name}, {_share(w)}" for w in towards)
         said.append(
             "What moves you, strongest first, with how often you would take the reply that has all "
-            f"of it over one that has none and is else alike: {told}."
+            f"of it over one that has none and is otherwise alike: {told}."
         )
     if against:
         told = "; ".join(f"{w.name}, {_share(w)}" for w in against)
-        said.append(f"What you turn away from, all else alike: {told}.")
+        said.append(f"What you turn away from, all else being equal: {told}.")
     if unclear:
         said.append(
             f"About {_list(unclear)} your rankings do not say whether you want more or less of it."
@@ -103,13 +104,13 @@ def _pull(weight: Weight) -> str:
         return f"The {weight.name} of replies never differed, so its pull cannot be told."
     if not weight.is_clear:
         return (
-            f"No pull of the {weight.name} can be seen: of two replies that are else alike you "
-            f"would take {favoured} in {_share(weight)}, and 50 % is no pull."
+            f"No pull of the {weight.name} can be seen: of two replies that are otherwise alike "
+            f"you would take {favoured} in {_share(weight)}, and 50 % is no pull."
         )
     if weight.high < 0:
         favoured, weight = other, _turned(weight)
     return (
-        f"The {weight.name} pulls you: of two replies that are else alike you would take "
+        f"The {weight.name} pulls you: of two replies that are otherwise alike you would take "
         f"{favoured} in {_share(weight)}."
     )
 

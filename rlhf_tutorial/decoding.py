@@ -187,7 +187,21 @@ def decoder_for(model) -> FastDecoder | PlainDecoder:
         and not config.reorder_and_upcast_attn
         and not config.add_cross_attention
     )
-    return FastDecoder(model) if usual else PlainDecoder(model)
+    return FastDecoder(model) if usual and _has_plain_layers(model) else PlainDecoder(model)
+
+
+def _has_plain_layers(model) -> bool:
+    """Whether all weights are where GPT-2 has them; adapters (LoRA) put others beside them."""
+    from transformers.pytorch_utils import Conv1D
+
+    linear = [
+        layer
+        for block in model.transformer.h
+        for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)
+    ]
+    head = model.lm_head
+    is_plain = type(head) is torch.nn.Linear and head.bias is None
+    return is_plain and all(type(layer) is Conv1D for layer in linear)
 
 
 def _linear(layer, hidden: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ are those of `plotting_parts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,10 @@ def what_appears_when(history: Sequence[Mapping[str, Any]], rhymes_end: float) -
     figure, (upper, lower) = new_figure(2, 1, width=7.8, height=5.4)
     # No running mean: it would blunt the jump.
     upper[0].plot(
-        [row["step"] for row in history], [row["loss"] for row in history], color=INK, linewidth=1
+        [row["step"] for row in history],
+        [row["loss"] / math.log(2) for row in history],
+        color=INK,
+        linewidth=1,
     )
     for number, (key, meaning) in enumerate(PROBES.items(), start=1):
         rows = [row for row in history if key in row]
@@ -207,7 +211,7 @@ def what_appears_when(history: Sequence[Mapping[str, Any]], rhymes_end: float) -
         rhymes_end, upper[0].get_ylim()[1] * 0.93, " the rhymes end here", color=INK, fontsize=8.5
     )
     lower[0].set_ylim(-0.03, 1.05)
-    label(upper[0], y="training loss (nats a token)")
+    label(upper[0], x="step", y="training loss (bits a token)")
     label(lower[0], x="step", y="right guesses (share, 0 to 1)", legend=True)
     return figure
 

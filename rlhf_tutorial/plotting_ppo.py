@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 PROXY_COLOUR, GOLD_COLOUR = LINE_COLOURS[3], LINE_COLOURS[0]
 TRAINING_CURVES = (  # key of a PPO history, label of its panel
-    ("objective/scores", "reward-model score"),
+    ("objective/scores", "score (standard deviations)"),
     ("objective/kl", "KL from SFT (nats a reply)"),
     ("objective/entropy", "entropy (nats a reply)"),
     ("policy/clipfrac_avg", "clip fraction (share of tokens)"),
     ("loss/value_avg", "value loss (half squared error)"),
-    ("gold", "gold reward (0 to 1)"),
+    ("gold", "gold score (0 to 1)"),
 )
 
 

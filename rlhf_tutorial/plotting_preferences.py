@@ -91,7 +91,7 @@ def agreement_matrix(names: Sequence[str], shares: Mapping[tuple[str, str], floa
         for column in range(count):
             value = table[row][column]
             if value == value:
-                ink = PAPER if value > 0.9 else INK
+                ink = PAPER if value > 0.8 else INK
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, size=8)
     short = [name.replace("colleague-", "col. ") for name in names]
     axes.set_xticks(range(count), short)

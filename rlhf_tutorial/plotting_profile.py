@@ -40,7 +40,8 @@ def profile_figure(reader: ReaderProfile) -> Figure:
 def _weights(axes: Axes, reader: ReaderProfile) -> None:
     """Each weight with its interval as log odds, labelled as chances; the judge's beside it."""
     weights = list(reader.weights.weights.values())
-    axes.axvline(0, color=INK, linestyle="--", linewidth=1)
+    bottom = len(weights) - 0.4  # below it stands the legend
+    axes.plot([0, 0], [-0.6, bottom], color=INK, linestyle="--", linewidth=1)
     judge = reader.judge_weights()
     for place, weight in enumerate(weights):
         if math.isnan(weight.estimate):

@@ -177,7 +177,7 @@ def score_cards(prompt: str, rows: Sequence[tuple[str, str, float]]) -> Figure:
     axes.axvline(0, color=INK, linewidth=1)
     axes.grid(axis="y", visible=False)
     axes.set_facecolor(PAPER)
-    label(axes, x="reward (log-odds against an average reply)", title=prompt)
+    label(axes, x="reward (log-odds; 0 is the mean of all ranked replies)", title=prompt)
     return figure
 
 

@@ -286,8 +286,8 @@ def train_ppo(
         beta = adapted_kl_coefficient(beta, row["objective/kl"], settings.kl_target)
         history.append(row)
         check_collapse(history, rollout, settings)
-        if over_budget(history, settings):
-            row["stopped"] = f"KL passed its budget of {settings.kl_budget} nats a reply"
+        if words := over_budget(history, settings):
+            row["stopped"] = words
         for callback in callbacks:
             callback(step, actor.policy, rollout, row)
         kept.save_if_due(history, beta)

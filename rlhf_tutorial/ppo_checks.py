@@ -40,6 +40,13 @@ def check_input(policy, reference, tokenizer, prompts: Sequence, settings, accel
             f"batch_size {settings.batch_size} leaves a process or minibatch without a reply: "
             f"take at least {accelerator.num_processes * settings.minibatches}"
         )
+    if accelerator.num_processes > 1:
+        check_processes(settings, accelerator.num_processes)
+    if accelerator.mixed_precision != "no":
+        raise ValueError(
+            f"the accelerator's mixed_precision is {accelerator.mixed_precision!r}: PPO learns in "
+            'the precision that it samples in, or the ratio would not start at 1; set it to "no"'
+        )
     if accelerator.gradient_accumulation_steps != 1:
         raise ValueError(
             "PPO accumulates gradients by itself: set PPOSettings.micro_batch_size, and leave the "
@@ -48,6 +55,21 @@ def check_input(policy, reference, tokenizer, prompts: Sequence, settings, accel
     for index, ids in enumerate(encode_prompts(tokenizer, prompts)):
         length = len(ids) + settings.max_new_tokens
         check_length(length, policy.config.n_positions, f"prompt {index} with its longest reply")
+
+
+def check_processes(settings, processes: int) -> None:
+    """Raise ValueError for settings with which several processes would wait for each other."""
+    if settings.batch_size % (processes * settings.minibatches):
+        raise ValueError(
+            f"batch_size {settings.batch_size} does not split into {settings.minibatches} "
+            f"minibatches on each of {processes} processes: take a multiple of "
+            f"{processes * settings.minibatches}"
+        )
+    if settings.value_warmup_steps:
+        raise ValueError(
+            "value_warmup_steps leaves the trunk without a gradient, which several processes "
+            "cannot share: set it to 0, or train on one process"
+        )
 
 
 def checked_scores(scores, rollout, step: int, history: Sequence[dict]) -> torch.Tensor:
@@ -98,8 +120,14 @@ def check_collapse(history: Sequence[dict], rollout, settings) -> None:
         )
 
 
-def over_budget(history: Sequence[dict], settings) -> bool:
-    """Whether the mean KL a reply over the last `kl_window` steps passes the budget."""
+def over_budget(history: Sequence[dict], settings) -> str:
+    """Words, with what the doctor says, if the mean KL of `kl_window` steps passes the budget."""
     recent = [row["objective/kl"] for row in history[-settings.kl_window :]]
     enough = settings.kl_budget is not None and len(recent) == settings.kl_window
-    return enough and sum(recent) / len(recent) > settings.kl_budget
+    if not enough or sum(recent) / len(recent) <= settings.kl_budget:
+        return ""
+    words, likely = (
+        f"KL passed its budget of {settings.kl_budget} nats a reply",
+        in_one_line(history),
+    )
+    return f"{words}; {likely}" if likely else words

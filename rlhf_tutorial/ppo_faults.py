@@ -144,6 +144,13 @@ FAULTS = {
         "a tenth of it",
         learning.rate,
     ),
+    "weights hardly move": Fault(
+        "nothing moves",
+        "`learning_rate` a thousandth",
+        "policy/approxkl_avg",
+        "a larger learning rate",
+        learning.all_rates,
+    ),
     "KL coefficient 0": Fault(
         "no KL",
         "`kl_coefficient=0`",

@@ -48,8 +48,10 @@ TEMPLATES = (
 @contextmanager
 def other_template(job: Job, which: float) -> Iterator[None]:
     plain, job.reward = job.reward, TEMPLATES[int(which)](job)
-    yield
-    job.reward = plain
+    try:
+        yield
+    finally:
+        job.reward = plain
 
 
 @contextmanager
@@ -81,6 +83,16 @@ def rate(job: Job, times: float):
     return other_settings(job, learning_rate=times * job.settings.learning_rate)
 
 
+def all_rates(job: Job, times: float):
+    """That of the last norm's gains too, if they have one."""
+    gains = job.settings.final_norm_learning_rate
+    return other_settings(
+        job,
+        learning_rate=times * job.settings.learning_rate,
+        final_norm_learning_rate=None if gains is None else times * gains,
+    )
+
+
 @contextmanager
 def value_head(job: Job, coefficient: float) -> Iterator[None]:
     """A value head of random weights, whose loss outweighs the policy's."""
@@ -89,9 +101,11 @@ def value_head(job: Job, coefficient: float) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         nn.init.normal_(job.policy.value_head.weight, std=0.3)
-    with other_settings(job, value_coefficient=coefficient):
-        yield
-    job.policy = plain
+    try:
+        with other_settings(job, value_coefficient=coefficient):
+            yield
+    finally:
+        job.policy = plain
 
 
 @contextmanager
@@ -112,11 +126,15 @@ def _around_update(before: Callable, after: Callable) -> Iterator[None]:
 @contextmanager
 def dropout(job: Job, share: float) -> Iterator[None]:
     """The policy learns in training mode, with dropout, and samples without."""
-    for module in job.policy.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = share
-    with _around_update(lambda net: net.train(), lambda net: net.eval()):
-        yield
+    plain = {module: module.p for module in job.policy.modules() if isinstance(module, nn.Dropout)}
+    for module in plain:
+        module.p = share
+    try:
+        with _around_update(lambda net: net.train(), lambda net: net.eval()):
+            yield
+    finally:
+        for module, p in plain.items():
+            module.p = p
 
 
 @contextmanager

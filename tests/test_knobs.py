@@ -49,8 +49,8 @@ def test_headless_nothing_is_trained(monkeypatch, capsys):
 def test_a_panel_needs_something_to_draw():
     figure = plotting_ppo.training_panel({"a": HISTORY, "b": HISTORY}, steps=5)
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_visible()] == [
-        "reward-model score",
-        "gold reward (0 to 1)",
+        "score (standard deviations)",
+        "gold score (0 to 1)",
     ]
     with pytest.raises(ValueError, match="no PPO history"):
         plotting_ppo.training_panel({"a": []})

@@ -8,11 +8,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate import Accelerator
 from tiny import tiny_model, tiny_tokenizer
 
 from rlhf_tutorial.models import PolicyWithValue
-from rlhf_tutorial.ppo import Experience, PPOError, PPOSettings, assess, ppo_loss, train_ppo
-from rlhf_tutorial.ppo_checks import check_collapse
+from rlhf_tutorial.ppo import (
+    Experience,
+    PPOError,
+    PPOSettings,
+    assess,
+    ppo_loss,
+    train_ppo,
+    update,
+)
+from rlhf_tutorial.ppo_checks import check_collapse, check_input, check_processes
 from rlhf_tutorial.ppo_math import (
     adapted_kl_coefficient,
     clipped_surrogate,
@@ -302,6 +311,24 @@ def test_gradient_accumulation_changes_nothing(micro_batch_size):
     assert torch.allclose(in_parts[2], measures, atol=1e-5)
 
 
+@pytest.mark.parametrize("micro_batch_size", [1, 5])
+def test_update_moves_the_weights_alike_however_a_minibatch_is_split(micro_batch_size):
+    """Through `update` itself: one step of plain gradient descent, nothing clipped or adapted."""
+
+    def moved(size: int) -> torch.Tensor:
+        settings = replace(SMALL, micro_batch_size=size, max_gradient_norm=1e9, epochs=1)
+        settings = replace(settings, minibatches=1)
+        net, batch, _ = experience(settings)
+        before = torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+        descent = torch.optim.SGD(net.parameters(), lr=1.0)
+        update(net, descent, batch, settings, Accelerator(), seed=0)
+        return torch.cat([parameter.detach().flatten() for parameter in net.parameters()]) - before
+
+    whole = moved(len(PROMPTS))
+    assert whole.abs().max() > 1e-3
+    assert (moved(micro_batch_size) - whole).abs().max() < 1e-5
+
+
 # ---- whole runs ----
 
 
@@ -481,6 +508,21 @@ def test_gradient_that_is_not_a_number_leaves_the_weights_alone():
     assert caught.value.history == [] and "\n" not in str(caught.value)
     for name, value in policy.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_what_would_spoil_or_hang_a_run_on_an_accelerator_is_refused():
+    class Mixed:
+        num_processes, gradient_accumulation_steps, mixed_precision = 1, 1, "bf16"
+
+    policy = tiny_model(tiny_tokenizer())
+    parts = (policy, copy.deepcopy(policy), tiny_tokenizer(), PROMPTS, SMALL)
+    with pytest.raises(ValueError, match="mixed_precision is 'bf16'.*set it to \"no\""):
+        check_input(*parts, Mixed())
+    check_processes(SMALL, processes=2)
+    with pytest.raises(ValueError, match="batch_size 12 .* 4 processes: take a multiple of 8"):
+        check_processes(SMALL, processes=4)
+    with pytest.raises(ValueError, match="value_warmup_steps .* set it to 0"):
+        check_processes(replace(SMALL, value_warmup_steps=1), processes=2)
 
 
 def test_collapse_to_one_reply_stops_the_run():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from tiny import tiny_model, tiny_tokenizer
@@ -123,6 +125,49 @@ def test_decoders_agree_and_the_batch_size_does_not_matter(model, tokenizer, rep
     assert texts(decoder=FastDecoder) == expected
     assert texts(decoder=PlainDecoder) == expected
     assert texts(decoder=FastDecoder, batch_size=4) == expected
+
+
+def test_fed_the_same_numbers_the_decoders_draw_the_same_tokens(model, tokenizer):
+    """Over 20,000 tokens: rows part at fewer than one token in 10,000, and agree to 1e-4 until."""
+    drawn, flips, furthest = 0, 0, 0.0
+    for seed in range(6):
+        plain, fast = (
+            sample(
+                model, tokenizer, PROMPTS, replies_per_prompt=80, max_new_tokens=24,
+                seed=seed, decoder=decoder,
+            )
+            for decoder in (PlainDecoder, FastDecoder)
+        )  # fmt: skip
+        time = min(plain.reply_ids.shape[1], fast.reply_ids.shape[1])
+        same = plain.reply_ids[:, :time] == fast.reply_ids[:, :time]
+        until = same.long().cumprod(1).bool() & plain.reply_mask[:, :time].bool()
+        drawn += int(plain.reply_mask.sum())
+        flips += int((~same.all(1)).sum())  # after a flip a row goes its own way
+        apart = (plain.logprobs[:, :time] - fast.logprobs[:, :time]).abs()
+        furthest = max(furthest, float(apart[until].max()))
+    assert drawn > 20_000
+    assert flips < drawn / 10_000
+    assert furthest < 1e-4
+
+
+def test_adapters_are_not_passed_over(model, tokenizer):
+    """Another kind of layer beside GPT-2's weights would not be read by the fast decoder."""
+    assert isinstance(decoder_for(model), FastDecoder)
+    adapted = copy.deepcopy(model)
+    layer = adapted.transformer.h[0].attn
+
+    class Adapter(torch.nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base_layer, self.weight, self.bias = base, base.weight, base.bias
+
+        def forward(self, hidden):
+            return self.base_layer(hidden) + hidden.repeat(1, 1, 3)
+
+    layer.c_attn = Adapter(layer.c_attn)
+    assert isinstance(decoder_for(adapted), PlainDecoder)
+    rollout = sample(adapted, tokenizer, PROMPTS, max_new_tokens=8)
+    assert (reply_logprobs(adapted, rollout) - rollout.logprobs).abs().max() < 1e-4
 
 
 def test_seed_decides(model, tokenizer):
