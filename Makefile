@@ -87,6 +87,8 @@ verify: $(STAMP)
 	$(call timed,a taste of one's own,$(BIN)/python benchmarks/taste.py)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
 	$(call timed,how PPO holds,$(BIN)/python benchmarks/ppo_stability.py)
+	$(call timed,PPO beside TRL's,$(BIN)/python benchmarks/ppo_vs_trl.py && \
+	  $(BIN)/python benchmarks/ppo_vs_trl.py --parity)
 	$(call timed,details of PPO,$(BIN)/python benchmarks/ppo_details.py)
 	$(call timed,how cost grows,$(BIN)/python benchmarks/growth.py)
 	$(call timed,speeds,for part in sampling pretraining finetuning profile; do \

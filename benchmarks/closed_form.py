@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -108,7 +109,7 @@ def note(runs: list[dict]) -> str:
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="Hold PPO against optima that can be computed.")
     parser.add_argument("--problems", type=int, nargs="+", default=list(PROBLEMS))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no run after")
@@ -133,11 +134,14 @@ def main() -> None:
     if not runs:
         raise SystemExit("no run finished: give more --seconds")
     print(table(runs))
-    if arguments.print_only:
-        return
-    page = ROOT / "docs" / "benchmarks.md"
-    reporting.fill_sections(page, {SECTION: f"{table(runs)}\n\n{note(runs)}"})
+    if not arguments.print_only:
+        page = ROOT / "docs" / "benchmarks.md"
+        reporting.fill_sections(page, {SECTION: f"{table(runs)}\n\n{note(runs)}"})
+    far = [row for row in runs if row["beta"] > 0 and row["after"] > NEAR]
+    for row in far:
+        print(f"[closed form] problem {row['problem']}, beta {row['beta']:g} is beyond {NEAR}")
+    return 1 if far else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

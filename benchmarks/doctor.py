@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import gzip
+import json
 import math
 import re
 import shutil
@@ -53,6 +55,7 @@ from rlhf_tutorial.stages_build import gold_mean, ppo_prompts
 from rlhf_tutorial.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
+HISTORIES = ROOT / "tests" / "data" / "doctor_histories.jsonl.gz"
 CONFUSION_FIGURE = "![Which cause was named first](figures/confusion.png)"
 
 
@@ -130,6 +133,7 @@ def write(rows: list[dict], frozen: list[dict], planned: int) -> None:
         told = [shares(frozen), confusion_table(frozen), note, CONFUSION_FIGURE]
     sections = {"faults": fault_table(rows), "telltales": telltale_table(rows)}
     fill_sections(ROOT / "docs" / "ppo.md", sections | {"confusion": "\n\n".join(told)})
+    for_tests(rows, {row["key"] for row in frozen})
     healthy = of(rows, HEALTHY)
     panels = [
         (
@@ -150,6 +154,18 @@ def write(rows: list[dict], frozen: list[dict], planned: int) -> None:
     if counts:
         picture = png_bytes(plotting_doctor.confusion(counts, causes), dpi=80, optimize=True)
         (figures / "confusion.png").write_bytes(picture)
+
+
+def for_tests(rows: list[dict], frozen: set[str]) -> None:
+    """Histories, as trainers log them, for `tests/test_doctor_runs.py`."""
+    lines = []
+    for row in sorted(rows, key=lambda row: row["key"]):
+        logged = [{k: v for k, v in step.items() if k != "gold"} for step in row["history"]]
+        about = {"fault": row["fault"], "severity": row["severity"], "size": row["size"]}
+        about |= {"seed": row["seed"], "frozen": row["key"] in frozen, "history": logged}
+        lines.append(json.dumps(about) + "\n")
+    packed = gzip.compress("".join(lines).encode("utf-8"), mtime=0)
+    HISTORIES.write_bytes(packed)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ documentation are the same functions, called by the scripts in `benchmarks/`.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def main(options: argparse.Namespace) -> int:
     Raises:
         ValueError: a folder without a finished run.
     """
+    start = time.perf_counter()
     quiet()
     names = options.only or list(MEASURES)
     with stage_bar("a model") as bar:
@@ -62,6 +64,7 @@ def main(options: argparse.Namespace) -> int:
     comparisons = compare(materials, names, options.turns)
     print(f"\n{bench_table.table(comparisons)}\n")
     print(bench_table.note(comparisons, about))
+    print(f"Measured in {time.perf_counter() - start:.0f} seconds.")
     return 0
 
 

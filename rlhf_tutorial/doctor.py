@@ -39,6 +39,20 @@ OTHER_RULES = (  # asked only if the first found nothing
     learning.collapsed,
 )
 
+READ = (  # what the rules read
+    "objective/kl",
+    "objective/kl_coef",
+    "objective/scores",
+    "objective/entropy",
+    "policy/entropy_avg",
+    "policy/approxkl_avg",
+    "policy/clipfrac_avg",
+    "loss/policy_avg",
+    "loss/value_avg",
+    "val/ratio_first",
+    "val/reply_length",
+    "val/num_eos_tokens",
+)
 HEALTHY = "healthy"
 NO_HISTORY = "no history"
 UNKNOWN = "nothing to read"
@@ -74,6 +88,9 @@ def diagnose(history: Sequence[Mapping]) -> list[Finding]:
         return list(kept.values())
     asked, rows = len(TRUST_RULES + rules), f"{len(history)} row{'s' * (len(history) != 1)}"
     evidence = f"none of {asked} rules found anything in {rows}"
+    missing = [name for name in READ if name not in log.names]
+    if missing:
+        evidence += f"; not logged, so not asked about: {', '.join(missing)}"
     return [Finding(HEALTHY, evidence, "read some replies all the same")]
 
 

@@ -45,6 +45,27 @@ class Log:
         values = self.column(name)
         return mean(values[-max(1, len(values) // 3) :]) if values else None
 
+    def beginning(self, name: str, most: int = 12) -> list[float]:
+        """A quantity over the first third of the rows, four at least and `most` at most."""
+        values = self.column(name)
+        return values[: min(most, max(FEW_STEPS, len(values) // 3))]
+
+    @cached_property
+    def spread_of_scores(self) -> float | None:
+        """Standard deviation of scores from reply to reply; None for fewer than eight rows.
+
+        The batch's mean score jumps from step to step by that over the root of the batch size.
+        """
+        scores, episode, step = (
+            self.column("objective/scores"),
+            self.start("episode"),
+            self.start("step"),
+        )
+        if len(scores) < 8 or not episode or not step:
+            return None
+        jumps = [later - earlier for earlier, later in zip(scores, scores[1:], strict=False)]
+        return stdev(jumps) / math.sqrt(2) * math.sqrt(episode / step)
+
     @cached_property
     def surprises(self) -> list[float]:
         """How much more `surprise` there was than 1, in steps that moved the policy little.

@@ -7,7 +7,7 @@ at its threshold.
 from __future__ import annotations
 
 import math
-from statistics import mean, stdev
+from statistics import mean
 
 from rlhf_tutorial.doctor_log import FEW_STEPS, Finding, Log, mean_and_error
 
@@ -81,14 +81,16 @@ def not_whitened(log: Log) -> Finding | None:
 def value_head_unfit(log: Log) -> Finding | None:
     """The value loss falls far within a dozen steps: the head starts with values of no meaning.
 
-    Healthy runs are then at 0.6 to 1.1 of the loss they start with. Later it may well fall to a
-    fifth: once replies are alike in worth, returns are easy to foresee.
+    Healthy runs are then at 0.3 to 1.1 of the loss they start with. Later it may well fall to a
+    tenth: once replies are alike in worth, returns are easy to foresee. A head that starts at 0 is
+    off by the scores themselves, and by no more.
     """
     start, losses = log.start("loss/value_avg"), log.column("loss/value_avg")[:SOON]
     if start is None or len(losses) < FEW_STEPS:
         return None
     end = mean(losses[-max(1, len(losses) // 3) :])
-    if not end or start < 3 * end:
+    score, spread = log.start("objective/scores") or 0.0, log.spread_of_scores or 0.0
+    if not end or start < 3 * end or start < 0.5 * (score**2 + spread**2):
         return None
     return Finding(
         "value head",
@@ -145,15 +147,11 @@ def negative_kl(log: Log) -> Finding | None:
 def score_reaches_few_tokens(log: Log) -> Finding | None:
     """Scores vary much and returns hardly: the score is not in the returns of most tokens.
 
-    The batch's mean score jumps from step to step by the scores' standard deviation over the root
-    of the batch size; twice the value loss is the returns' variance. Healthy runs: both alike.
+    Twice the value loss is the returns' variance. Healthy runs: both alike.
     """
-    scores, losses = log.column("objective/scores"), log.column("loss/value_avg")
-    episode, step = log.start("episode"), log.start("step")
-    if len(scores) < 8 or not losses or not episode or not step:
+    spread, losses = log.spread_of_scores, log.column("loss/value_avg")
+    if spread is None or not losses:
         return None
-    jumps = [later - earlier for earlier, later in zip(scores, scores[1:], strict=False)]
-    spread = stdev(jumps) / math.sqrt(2) * math.sqrt(episode / step)
     seen = math.sqrt(2 * mean(losses))
     if seen > 0.45 * spread:
         return None
@@ -166,20 +164,21 @@ def score_reaches_few_tokens(log: Log) -> Finding | None:
 
 
 def replies_score_alike(log: Log) -> Finding | None:
-    """Returns hardly differ, in the unit of Bradley and Terry: log-odds of being preferred.
+    """Returns hardly differ from the beginning, in standard deviations of the ranked replies.
 
-    Reward models that tell replies apart show 0.6 to 0.8.
+    Reward models that tell replies apart show 0.5 to 0.8 while the policy still speaks as SFT does,
+    and as a second round begins. Later on replies may well be alike: all of them good.
     """
-    losses = log.column("loss/value_avg")
+    losses = log.beginning("loss/value_avg")
     if len(losses) < FEW_STEPS:
         return None
-    spread = math.sqrt(2 * max(0.0, log.end("loss/value_avg")))
+    spread = math.sqrt(2 * max(0.0, mean(losses)))
     if spread > 0.25:
         return None
     return Finding(
         "reward model's input",
-        f"returns differ by {spread:.2f} only (root of twice loss/value_avg, in log-odds if the "
-        "reward is a reward model's): to the reward, all replies are nearly alike",
+        f"returns differ by {spread:.2f} only (root of twice loss/value_avg) over the first "
+        f"{len(losses)} steps: to the reward, all replies are nearly alike",
         "decode the very tokens that the reward model reads, and compare with one of its training "
         "rows: the same template, end token and padding; if they agree, it has learnt little",
     )

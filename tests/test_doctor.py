@@ -115,6 +115,13 @@ def test_each_rule_names_its_cause_first_with_numbers_and_advice(cause):
     assert any(letter.isdigit() for letter in found.evidence)
 
 
+def test_a_healthy_log_that_lacks_quantities_says_which_rules_were_not_asked():
+    whole, lacking = diagnose(history())[0], diagnose(history(val_ratio_first=None))[0]
+    assert whole.cause == lacking.cause == HEALTHY
+    assert "not logged" not in whole.evidence
+    assert lacking.evidence.endswith("not logged, so not asked about: val/ratio_first")
+
+
 def test_a_value_loss_that_falls_late_is_no_fault_of_the_value_head():
     rows = history()
     rows += [

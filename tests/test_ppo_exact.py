@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -341,3 +343,19 @@ def test_same_seed_same_curve_to_the_bit():
     assert first_rows == second_rows != other_rows
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_the_code_shown_in_the_docs_is_the_code():
+    """Each line of Python on the page of PPO stands, as it is, in the files that it speaks of."""
+    root = Path(__file__).resolve().parents[1]
+    page = (root / "docs" / "ppo.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+    assert len(lines) > 15
+    there = {
+        line.strip()
+        for name in ("ppo", "ppo_math")
+        for line in (root / "rlhf_tutorial" / f"{name}.py").read_text("utf-8").splitlines()
+    }
+    shown_only_here = [line for line in lines if line not in there]
+    assert shown_only_here == []
