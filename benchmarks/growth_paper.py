@@ -113,8 +113,32 @@ def gigabytes(setup: Setup) -> dict[str, float]:
     return {what: value / 1e9 for what, value in held.items()}
 
 
+def arithmetic(setup: Setup) -> str:
+    """How each stage's hours come about, a line each; operations over those of all GPUs."""
+    weights, row, steps = f"{setup.weights:.2g}", PROMPT + REPLY, f"{EPISODES / BATCH:.0f}"
+    speed = f"({setup.gpus} · {PEAK:.3g} · {TRAINING_SHARE:g} a second)"
+    rows = BATCH // setup.gpus
+    cache = f"{rows} · {cache_bytes(setup, PROMPT + REPLY / 2):.2g}"
+    terms = {
+        "pretraining": f"6 · {weights} weights · {TOKENS_A_WEIGHT} · {weights} tokens / {speed}",
+        "SFT": f"6 · {weights} · {SFT_EPOCHS} · {DEMONSTRATIONS:,} · {row} tokens / {speed}",
+        "reward model": f"6 · {weights} · {RANKINGS:,} · {REPLIES} · {row} tokens / {speed}",
+        "PPO: sampling": (
+            f"{steps} batches · {REPLY} tokens · ({PLAIN_BYTES} · {weights} bytes of weights + "
+            f"{cache} bytes of KV cache) / ({BANDWIDTH:.3g} · {READING_SHARE:g} bytes a second)"
+        ),
+        "PPO: reading": f"{steps} · 2 · {weights} · {READERS} · {BATCH} · {row} tokens / {speed}",
+        "PPO: learning": (
+            f"{steps} · 6 · {weights} · {PPO_EPOCHS} · {BATCH} · {row} tokens / {speed}"
+        ),
+    }
+    return "\n".join(
+        f"- {stage}: {terms[stage]} = {value:.3g} hours" for stage, value in hours(setup).items()
+    )
+
+
 def tables() -> str:
-    """Hours, money and memory of both setups, and one line of arithmetic in full."""
+    """Hours, money and memory of both setups, and the arithmetic of one of them in full."""
     costs, held = [hours(s) for s in SETUPS], [gigabytes(s) for s in SETUPS]
     names = [setup.name for setup in SETUPS]
     rows = [[stage, *(f"{cost[stage]:.3g}" for cost in costs)] for stage in costs[0]]
@@ -130,12 +154,8 @@ def tables() -> str:
     memory.append(["there is", *(f"{s.gpus * MEMORY / 1e9:.3g}" for s in SETUPS)])
     big = SETUPS[1]
     example = (
-        f"For example, pretraining the larger one: 6 · {big.weights:.2g} weights · "
-        f"{TOKENS_A_WEIGHT} · {big.weights:.2g} tokens = {6 * big.weights * 20 * big.weights:.2g} "
-        f"operations, over {big.gpus} · {PEAK:.3g} · {TRAINING_SHARE} a second = "
-        f"{costs[1]['pretraining']:.0f} hours. One token of sampling a row reads "
-        f"{PLAIN_BYTES} · {big.weights:.2g} bytes of weights, for all rows of a GPU together, at "
-        f"{BANDWIDTH:.3g} · {READING_SHARE} bytes a second."
+        f"The arithmetic of {big.name}. Each reply is read {READERS} times before it is learnt "
+        f"from: by the reference, the reward model and the value head.\n\n{arithmetic(big)}"
     )
     ours = petaflop_days(175e9)
     check = (

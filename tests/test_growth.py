@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -112,3 +113,12 @@ def test_the_sum_on_paper_is_the_sum_of_its_parts():
     totals = [float(cell) for cell in last[0].split("|")[2:4]]
     parts = [sum(growth_paper.hours(setup).values()) for setup in growth_paper.SETUPS]
     assert totals == pytest.approx(parts, rel=0.01)
+
+
+@pytest.mark.parametrize("setup", growth_paper.SETUPS, ids=lambda setup: setup.name)
+def test_the_arithmetic_that_is_shown_gives_the_hours_that_are_shown(setup):
+    for line in growth_paper.arithmetic(setup).splitlines():
+        left, hours = line.rsplit(": ", 1)[1].rsplit(" = ", 1)
+        terms = re.sub(r"[A-Za-z]{2,}|\ba\b|,", "", left).replace("·", "*")
+        assert re.fullmatch(r"[\d\s.e+*/()]+", terms), terms
+        assert eval(terms) / 3600 == pytest.approx(float(hours.split()[0]), rel=0.03)  # rounded
