@@ -115,10 +115,10 @@ def gigabytes(setup: Setup) -> dict[str, float]:
 
 def arithmetic(setup: Setup) -> str:
     """How each stage's hours come about, a line each; operations over those of all GPUs."""
-    weights, row, steps = f"{setup.weights:.2g}", PROMPT + REPLY, f"{EPISODES / BATCH:.0f}"
+    weights, row, steps = f"{setup.weights:.3g}", PROMPT + REPLY, f"{EPISODES / BATCH:.0f}"
     speed = f"({setup.gpus} · {PEAK:.3g} · {TRAINING_SHARE:g} a second)"
     rows = BATCH // setup.gpus
-    cache = f"{rows} · {cache_bytes(setup, PROMPT + REPLY / 2):.2g}"
+    cache = f"{rows} · {cache_bytes(setup, PROMPT + REPLY / 2):.3g}"
     terms = {
         "pretraining": f"6 · {weights} weights · {TOKENS_A_WEIGHT} · {weights} tokens / {speed}",
         "SFT": f"6 · {weights} · {SFT_EPOCHS} · {DEMONSTRATIONS:,} · {row} tokens / {speed}",
