@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from rlhf_tutorial import evaluation, models, reporting, stages_run
+from rlhf_tutorial import bench_table, evaluation, models, reporting, stages_run
 from rlhf_tutorial.reward import score_rollout
 from rlhf_tutorial.sampling import reply_logprobs, sample
 from rlhf_tutorial.village import gold
@@ -116,8 +116,8 @@ def table(rows: list[dict]) -> str:
     return reporting.markdown_table(header, [*lines, last])
 
 
-def note(rows: list[dict], start: dict[str, float], steps: int) -> str:
-    """What was run, and what SFT has before it."""
+def note(rows: list[dict], start: dict[str, float], steps: int, size: str) -> str:
+    """What was run, from a model of which size, and what SFT has before it."""
     minutes = {
         side: [row["seconds"] / 60 for row in rows if row["side"] == side] for side in SOURCES
     }
@@ -127,9 +127,9 @@ def note(rows: list[dict], start: dict[str, float], steps: int) -> str:
         if values
     )
     return (
-        f"{steps} steps of PPO from one SFT model and one reward model (preset quick, seed 0); the "
-        f"seeds are PPO's. Development prompts, {REPLIES} replies each at temperature 1, by this "
-        f"project's sampler for both. SFT itself: gold reward {start['gold']:.3f}, reward model "
+        f"{steps} steps of PPO from one SFT model and one reward model (preset quick, seed 0, "
+        f"{size}); the seeds are PPO's. Development prompts, {REPLIES} replies each at temperature "
+        f"1, by this project's sampler for both. SFT itself: gold reward {start['gold']:.3f}, reward model "
         f"{start['score']:.3f}. KL is in nats a reply. A run (median): {took}. Intervals are "
-        "Student's, over seeds, of the paired differences."
+        f"Student's, over seeds, of the paired differences. {bench_table.machine_line()}"
     )

@@ -33,6 +33,7 @@ from benchmarks import kept_runs, ppo_parity, ppo_tasks  # noqa: E402
 from benchmarks.ppo_sides import MARK  # noqa: E402
 from rlhf_tutorial import bench_table, reporting  # noqa: E402
 from rlhf_tutorial.bench_timing import Comparison  # noqa: E402
+from rlhf_tutorial.models import count_weights  # noqa: E402
 from rlhf_tutorial.ppo import PPOSettings  # noqa: E402
 from rlhf_tutorial.tokenizer import USER  # noqa: E402
 
@@ -202,10 +203,16 @@ def measure_speed(options, models: ppo_tasks.Models, pythons: dict[str, Path]) -
             check_full(races[name], settings.max_new_tokens)
     note = (
         f"{options.steps} steps of {SPEED.batch_size} replies a side after one of warm-up, "
-        f"{SPEED.epochs} epochs × {SPEED.minibatches} minibatches, medians; preset quick, seed 0; "
+        f"{SPEED.epochs} epochs × {SPEED.minibatches} minibatches, medians; preset quick, seed 0, "
+        f"{size_of(models)}; "
         f"{bench_table.machine_line()} On the side of TRL it is trl 1.12.0."
     )
     return f"{speed_table(races, SPEED.batch_size)}\n\n{note}"
+
+
+def size_of(models: ppo_tasks.Models) -> str:
+    """As in "1.1 M weights"."""
+    return f"{count_weights(models.reference) / 1e6:.1f} M weights"
 
 
 def measure_parity(options, models: ppo_tasks.Models, pythons: dict[str, Path]) -> str | None:
@@ -234,7 +241,8 @@ def measure_parity(options, models: ppo_tasks.Models, pythons: dict[str, Path]) 
     if not rows:
         return None
     start = ppo_parity.evaluate(models.sft, models, seed=0)
-    return f"{ppo_parity.table(rows)}\n\n{ppo_parity.note(rows, start, options.steps)}"
+    told = ppo_parity.note(rows, start, options.steps, size_of(models))
+    return f"{ppo_parity.table(rows)}\n\n{told}"
 
 
 def main() -> None:
