@@ -129,7 +129,8 @@ def note(rows: list[dict], start: dict[str, float], steps: int, size: str) -> st
     return (
         f"{steps} steps of PPO from one SFT model and one reward model (preset quick, seed 0, "
         f"{size}); the seeds are PPO's. Development prompts, {REPLIES} replies each at temperature "
-        f"1, by this project's sampler for both. SFT itself: gold reward {start['gold']:.3f}, reward model "
-        f"{start['score']:.3f}. KL is in nats a reply. A run (median): {took}. Intervals are "
-        f"Student's, over seeds, of the paired differences. {bench_table.machine_line()}"
+        f"1, by this project's sampler for both. SFT itself: gold reward {start['gold']:.3f}, "
+        f"reward model {start['score']:.3f}. KL is in nats a reply. A run (median): {took}. "
+        f"Intervals are Student's, over seeds, of the paired differences. "
+        f"{bench_table.machine_line()}"
     )

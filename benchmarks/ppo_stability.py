@@ -143,6 +143,16 @@ def collapsed(row: dict) -> bool:
     return bool(row["error"]) or row["same"] > SAME
 
 
+def count_collapsed(rows: list[dict]) -> str:
+    """How many, and by which of the two signs."""
+    errors = sum(bool(row["error"]) for row in rows)
+    alike = sum(map(collapsed, rows)) - errors
+    return (
+        f"{errors} ended in an error, {alike} gave one reply to more than a tenth of the last "
+        "step's prompts"
+    )
+
+
 def seeds_table(rows: list[dict]) -> str:
     """One line a seed, and how many collapsed."""
     header = ["models of seed", "PPO seed", "gold, first step → last three", "KL (nats a reply)"]
@@ -159,10 +169,10 @@ def seeds_table(rows: list[dict]) -> str:
         ]
         for row in rows
     ]
-    count = sum(map(collapsed, rows))
     planned = len(BASES) * len(SEEDS)
     note = f"{len(rows)} of {planned} planned runs, {QUICK.ppo.steps} steps of "
-    note += f"{QUICK.ppo.batch_size} replies each; {count} collapsed. {bench_table.machine_line()}"
+    note += f"{QUICK.ppo.batch_size} replies each; {count_collapsed(rows)}. "
+    note += bench_table.machine_line()
     return f"{reporting.markdown_table(header, lines)}\n\n{note}"
 
 
@@ -173,7 +183,7 @@ def grid_panels(rows: list[dict]) -> dict[str, list[list[dict | None]]]:
         for row in rows
     }
     return {
-        f"stop at {budget:g} nats" if budget else "no budget": [
+        f"stop at {budget:g} nat{'s' * (budget != 1)}" if budget else "no budget": [
             [found.get((budget, clip, rate)) for rate in RATES] for clip in CLIPS
         ]
         for budget in BUDGETS
@@ -194,7 +204,7 @@ def write(rows: list[dict]) -> None:
         planned = len(CLIPS) * len(RATES) * len(BUDGETS)
         note = f"{len(grid)} of {planned} planned runs of up to {SHORT.steps} steps of "
         note += f"{SHORT.batch_size} replies, β = {SHORT.kl_coefficient:g}; "
-        note += f"{sum(map(collapsed, grid))} collapsed."
+        note += f"{count_collapsed(grid)}."
         sections["ppo-grid"] = f"{note}\n\n{GRID_FIGURE}"
     reporting.fill_sections(ROOT / "docs" / "benchmarks.md", sections)
 

@@ -36,7 +36,7 @@ def grid(panels: Mapping[str, Cells], clips: Sequence[float], rates: Sequence[fl
                 if row:
                     words = f"{row['gold_last']:.2f}\n{row['kl']:.1f} nats"
                     words += "\ncollapsed" if row["error"] else ""
-                    dark = abs(shown[y][x]) > 0.65 * largest  # dark cells need light words
+                    dark = abs(shown[y][x]) > 0.5 * largest  # dark cells need light words
                     ink = "white" if dark else INK
                     axes.text(x, y, words, ha="center", va="center", fontsize=8, color=ink)
         axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])

@@ -51,7 +51,7 @@ def test_an_error_or_one_reply_to_many_prompts_is_a_collapse(changes, expected):
 
 def test_the_table_counts_what_collapsed():
     table = ppo_stability.seeds_table([row(), row(same=0.4)])
-    assert "2 of 20 planned runs" in table and "1 collapsed" in table
+    assert "2 of 20 planned runs" in table and "0 ended in an error, 1 gave one reply" in table
     assert table.count("0.60 → 0.70") == 2
 
 
@@ -59,8 +59,8 @@ def test_cells_stand_where_their_settings_say():
     budget, clip, rate = 1.0, ppo_stability.CLIPS[2], ppo_stability.RATES[1]
     only = row("grid", kl_budget=budget, clip=clip, learning_rate=rate)
     panels = ppo_stability.grid_panels([only])
-    assert list(panels) == ["stop at 1 nats", "stop at 4 nats", "no budget"]
-    assert panels["stop at 1 nats"][2][1] is only
+    assert list(panels) == ["stop at 1 nat", "stop at 4 nats", "no budget"]
+    assert panels["stop at 1 nat"][2][1] is only
     assert (
         sum(cell is not None for cells in panels.values() for line in cells for cell in line) == 1
     )
