@@ -34,8 +34,8 @@ OTHER_RULES = (  # asked only if the first found nothing
     sampling.surprising_tokens,
     learning.negative_kl,
     learning.paid_for_kl,
-    learning.score_reaches_few_tokens,
     learning.replies_score_alike,
+    learning.score_reaches_few_tokens,
     learning.collapsed,
 )
 

@@ -45,11 +45,6 @@ class Log:
         values = self.column(name)
         return mean(values[-max(1, len(values) // 3) :]) if values else None
 
-    def beginning(self, name: str, most: int = 12) -> list[float]:
-        """A quantity over the first third of the rows, four at least and `most` at most."""
-        values = self.column(name)
-        return values[: min(most, max(FEW_STEPS, len(values) // 3))]
-
     @cached_property
     def spread_of_scores(self) -> float | None:
         """Standard deviation of scores from reply to reply; None for fewer than eight rows.

@@ -144,21 +144,25 @@ def negative_kl(log: Log) -> Finding | None:
     )
 
 
+def _share_that_returns_see(log: Log) -> float | None:
+    """Standard deviation of returns over that of scores; None where one is not known."""
+    spread, losses = log.spread_of_scores, log.column("loss/value_avg")
+    return math.sqrt(2 * mean(losses)) / spread if spread and losses else None
+
+
 def score_reaches_few_tokens(log: Log) -> Finding | None:
     """Scores vary much and returns hardly: the score is not in the returns of most tokens.
 
-    Twice the value loss is the returns' variance. Healthy runs: both alike.
+    Twice the value loss is the returns' variance. Healthy runs: 0.5 to 1 of the scores' spread.
     """
-    spread, losses = log.spread_of_scores, log.column("loss/value_avg")
-    if spread is None or not losses:
+    share = _share_that_returns_see(log)
+    if share is None or share > 0.45:
         return None
-    seen = math.sqrt(2 * mean(losses))
-    if seen > 0.45 * spread:
-        return None
+    spread = log.spread_of_scores
     return Finding(
         "reward's place",
         f"scores vary by about {spread:.2f} from reply to reply, returns (root of twice "
-        f"loss/value_avg) by {seen:.2f}: most tokens do not see the score",
+        f"loss/value_avg) by {share * spread:.2f}: most tokens do not see the score",
         "print the rewards of one reply token by token: the score belongs to its last token",
     )
 
@@ -166,14 +170,15 @@ def score_reaches_few_tokens(log: Log) -> Finding | None:
 def replies_score_alike(log: Log) -> Finding | None:
     """Returns hardly differ from the beginning, in standard deviations of the ranked replies.
 
-    Reward models that tell replies apart show 0.5 to 0.8 while the policy still speaks as SFT does,
-    and as a second round begins. Later on replies may well be alike: all of them good.
+    Reward models that tell replies apart show 0.7 to 0.8 while the policy still speaks as SFT does,
+    and 0.5 to 0.6 as a second round begins. Later on replies may well be alike: all of them good.
+    Where scores differ much more than returns, the score's place is to blame.
     """
-    losses = log.beginning("loss/value_avg")
+    losses = log.column("loss/value_avg")[:FEW_STEPS]
     if len(losses) < FEW_STEPS:
         return None
-    spread = math.sqrt(2 * max(0.0, mean(losses)))
-    if spread > 0.25:
+    spread, share = math.sqrt(2 * max(0.0, mean(losses))), _share_that_returns_see(log)
+    if spread > 0.43 or (share is not None and share < 0.33):
         return None
     return Finding(
         "reward model's input",

@@ -62,23 +62,41 @@ def sampler_and_learner_disagree(log: Log) -> Finding | None:
             f"{evidence}, as it should, so only the learner is another",
             "call eval() before the update, or set all dropout to 0",
         )
-    if moved[0] > 2.5:
+    if moved[0] > 5:
         return Finding(
             "padding counted",
             f"{evidence}, and policy/approxkl_avg {moved[0]:.0f}",
             "print the mask beside the tokens of one reply: it must stop at the end token",
         )
-    if min(clipped) > 0.1:
+    if min(clipped) > 0.1 or not _always_below_one(log):
+        mean_ratio, _ = mean_and_error(log.column("val/ratio_first"))
         return Finding(
             "padding",
-            f"{evidence}; policy/clipfrac_avg never falls below {min(clipped):.2f}",
+            f"{evidence}; over all steps val/ratio_first is {mean_ratio:.3f}, to both sides of 1, "
+            f"and policy/clipfrac_avg is at least {min(clipped):.2f}",
             "sample one prompt alone and in a batch with a longer one: replies must be the same; "
             "pad prompts on the left, and count positions from the first real token",
         )
-    surprise, _ = mean_and_error(log.surprises)
-    if surprise > 0:
-        return _end_is_forbidden(f"{evidence}; {_surprise_says(surprise)}")
-    return _restricted(f"{evidence}; {_surprise_says(surprise)}")
+    surprise, error = mean_and_error(log.surprises)
+    if math.isfinite(error):
+        evidence += f"; {_surprise_says(surprise)}"
+        return _end_is_forbidden(evidence) if surprise > 0 else _restricted(evidence)
+    # What is forbidden all along takes a little from each token's chance, the end token takes much
+    # from few: then the mean of -log is far from -log of the mean.
+    length = log.start("val/reply_length") or 1.0
+    uneven = start_kl / (-length * math.log(ratio)) if ratio < 1 else 1.0
+    return _end_is_forbidden(evidence) if uneven > 2 else _restricted(evidence)
+
+
+def _always_below_one(log: Log) -> bool:
+    """Whether the first ratio is below 1 in step after step.
+
+    Drawing from a part of the distribution, scaled up, can only raise the chance of what is drawn,
+    so the learner's share of it is below 1. Where another distribution was drawn from, the mean
+    over all that it can say is 1, with much noise.
+    """
+    value, error = mean_and_error(log.column("val/ratio_first"))
+    return value < 1 if math.isinf(error) else value + 2 * error < 1
 
 
 def stale_log_probabilities(log: Log) -> Finding | None:
