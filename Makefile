@@ -6,7 +6,7 @@
 #   make notebooks  run the whole course and keep its outputs in notebooks/
 #   make test-latest  the notebooks with the newest release of everything (no gate: it warns early)
 #
-# Variables: PYTHON=python3.12  PRESET=quick|full  SEED=0  OUT=runs/quick-0
+# Variables: PYTHON=python3.12  PRESET=quick|full  SEED=0
 #            TORCH_INDEX=address of PyTorch's CPU wheels (Linux without a GPU: see README.md)
 
 SHELL := /bin/bash
@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PRESET ?= quick
 SEED ?= 0
-OUT ?= runs/$(PRESET)-$(SEED)
+OUT := runs/$(PRESET)-$(SEED)
 TORCH_INDEX ?=
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
@@ -96,7 +96,8 @@ verify: $(STAMP)
 	$(call timed,what goes wrong,$(BIN)/python benchmarks/doctor.py)
 
 lab: $(STAMP)
-	$(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)
+	RLHF_TUTORIAL_PRESET=$(PRESET) RLHF_TUTORIAL_SEED=$(SEED) \
+	  $(BIN)/python -m jupyter lab $(or $(firstword $(NOTEBOOKS)),.)
 
 notebooks: $(STAMP)
 	@test -n "$(NOTEBOOKS)" || { echo "There are no notebooks in notebooks/ yet."; exit 2; }

@@ -19,6 +19,7 @@ from typing import Any
 
 from rlhf_tutorial.preferences import Ranking, load_rankings
 from rlhf_tutorial.presets import get_preset
+from rlhf_tutorial.reported_artefacts import artefacts_of
 from rlhf_tutorial.stages_run import test_prompts as evaluation_prompts
 from rlhf_tutorial.village import annotators, corpus
 
@@ -196,7 +197,11 @@ def find_rankings(run: Path) -> list[Ranking]:
 
     Raises ValueError where there is no such file, more than one, or too few records.
     """
-    files = [run] if run.is_file() else sorted(run.glob("artefacts/rankings-*/rankings.jsonl"))
+    files = [run]
+    if not run.is_file():
+        reported = artefacts_of(run).get("rankings")
+        files = sorted(run.glob("artefacts/rankings-*/rankings.jsonl"))
+        files = [reported / "rankings.jsonl"] if reported else files
     if len(files) != 1:
         raise ValueError(
             f"{run}: expected one artefacts/rankings-*/rankings.jsonl, found {len(files)}; "

@@ -168,10 +168,10 @@ def _run(options: argparse.Namespace) -> int:
 
     presets.get_preset(options.preset)
     _quiet()
-    from rlhf_tutorial import stages, stages_run
+    from rlhf_tutorial import own_rankings, stages_run
 
     if options.my_rankings:
-        stages.check_rankings_file(options.my_rankings)
+        own_rankings.check_rankings_file(options.my_rankings)
     out = options.out or Path("runs") / f"{options.preset}-{options.seed}"
     report = stages_run.run(
         options.preset,
@@ -206,7 +206,9 @@ def _show(report: dict, out: Path) -> None:
     if (Path(out) / "notebooks").is_dir():
         print(f"Notebooks, run: {Path(out) / 'notebooks'}")
     print(f"Talk to the three models: python -m rlhf_tutorial chat {out}")
-    print("Next: make lab")
+    usual = {"PRESET": (report["preset"], "quick"), "SEED": (report["seed"], 0)}
+    other = [f" {name}={value}" for name, (value, default) in usual.items() if value != default]
+    print("Next: make lab" + "".join(other))
 
 
 def _chat(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from rlhf_tutorial.preferences import PreferenceError
 from rlhf_tutorial.prompt_turns import as_turns
 from rlhf_tutorial.ranking_items import load_items
 from rlhf_tutorial.ranking_session import RankingSession, RankingSessionError
+from rlhf_tutorial.reported_artefacts import artefacts_of
 from rlhf_tutorial.store import RankingStore
 from rlhf_tutorial.typed_order import parse_order
 from rlhf_tutorial.village.annotators import GUIDELINE_VERSION
@@ -35,7 +36,7 @@ SHOWN = 3  # reasons or names, where a line tells of a file that is gone on with
 
 
 def find_items_file(items: Path) -> Path:
-    """The file itself, or the newest rankings of a run's folder.
+    """The file itself, or the rankings that a run's report is about, else its newest ones.
 
     Raises:
         ValueError: there is no such path, or a folder without rankings.
@@ -44,6 +45,9 @@ def find_items_file(items: Path) -> Path:
         raise ValueError(f"there is no file or folder {items}: look at the path")
     if not items.is_dir():
         return items
+    reported = artefacts_of(items).get("rankings")
+    if reported is not None:
+        return reported / "rankings.jsonl"
     found = sorted(
         items.glob("artefacts/rankings-*/rankings.jsonl"), key=lambda path: path.stat().st_mtime
     )

@@ -22,7 +22,7 @@ READER = "reader"  # the annotator's name in the reader's own file
 STAND_IN = "stand-in"  # the simulated annotator who ranks when nobody is there
 # Seconds on two cores, from trial runs: only for telling people how long to wait.
 ESTIMATES = {
-    "quick": {"base": 210, "sft": 65, "rankings": 13, "reward_model": 14, "rlhf": 65},
+    "quick": {"base": 130, "sft": 85, "rankings": 13, "reward_model": 24, "rlhf": 60},
     "full": {"base": 300, "sft": 90, "rankings": 6, "reward_model": 18, "rlhf": 90},
 }
 

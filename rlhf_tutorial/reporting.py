@@ -24,6 +24,7 @@ MODEL_NAMES = {
     "rlhf": "RLHF",
 }
 TELLING_KINDS = ("harmful", "lookalike", "unknowable", "answerable")
+TOP_KEYS = ("preset", "seed", "versions", "machine", "peak_rss_mb", "samples")
 REQUIRED_KEYS: dict[str, tuple[str, ...]] = {
     "seconds": (
         "pretraining",
@@ -77,11 +78,13 @@ def build_report(
     reward_model: Mapping[str, float | int | None],
     ppo: Mapping[str, float | int | None],
     samples: Sequence[Mapping[str, str]],
+    stages_rss_mb: Sequence[float] = (),
     **more: Any,
 ) -> dict[str, Any]:
     """Put a report together and check that nothing lacks.
 
-    Versions, machine and peak memory are those of this process. `more` are further keys, such as
+    Versions and machine are those of this process; peak memory is its own or, if that was higher,
+    that of the process which built one of the stages. `more` are further keys, such as
     `rounds`. Raises ValueError that names what lacks. NaN and infinity become null.
     """
     report = {
@@ -90,7 +93,7 @@ def build_report(
         "versions": versions(),
         "machine": machine(),
         "seconds": dict(seconds),
-        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "peak_rss_mb": round(max([peak_rss_mb(), *stages_rss_mb]), 1),
         "models": {name: dict(row) for name, row in models.items()},
         "win_rate": {name: dict(row) for name, row in win_rate.items()},
         "reward_model": dict(reward_model),
@@ -104,7 +107,10 @@ def build_report(
 
 def check_report(report: Mapping[str, Any]) -> None:
     """Raise ValueError with one line that names the first group of keys that lack."""
-    groups = [(group, report.get(group, {}), keys) for group, keys in REQUIRED_KEYS.items()]
+    if not isinstance(report, Mapping):
+        raise ValueError("report.json: expected an object with the keys of a run's report")
+    groups = [("the file", report, TOP_KEYS)]
+    groups += [(group, report.get(group, {}), keys) for group, keys in REQUIRED_KEYS.items()]
     groups += [(f"models.{name}", row, ROW_KEYS) for name, row in report.get("models", {}).items()]
     groups += [
         (f"win_rate.{name}", row, ("mean", "low", "high", "n"))

@@ -23,11 +23,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rlhf_tutorial.preferences import load_rankings
+from rlhf_tutorial.own_rankings import check_rankings_file
 from rlhf_tutorial.presets import Preset, get_preset
 from rlhf_tutorial.progress import stage_bar
+from rlhf_tutorial.reporting_machine import peak_rss_mb
 from rlhf_tutorial.stages_code import code_hash
 from rlhf_tutorial.stages_disk import clear_partial_folders, full_disk, is_full_disk, partial_of
+from rlhf_tutorial.whole_file import write_whole
 
 LABELS = {
     "base": "pretraining",
@@ -182,18 +184,6 @@ def _round_of(stage: str, round: int) -> int:
     return round if stage in ROUNDS_OF else 1
 
 
-def check_rankings_file(path: Path | str) -> None:
-    """Reads a file of rankings before minutes are spent on the stages that come first.
-
-    Raises:
-        ValueError: there is no such file, a line is no record (says which), or it holds nothing.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file of rankings {path}: look at the path")
-    if not load_rankings(path):
-        raise ValueError(f"{path} holds no ranking: rank some replies first, or leave it out")
-
-
 def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
     target = _folder_of(request, stage, round)
     if not (target / "stage.json").exists():
@@ -204,9 +194,17 @@ def _load_or_build(request: Request, stage: str, round: int) -> Artefact:
         from rlhf_tutorial.stages_build import BUILDERS
 
         _build(request, stage, round, target, ancestors, BUILDERS[stage])
-    about = json.loads((target / "stage.json").read_text())
-    history = json.loads((target / "history.json").read_text())
+    about, history = read_stage(target), json.loads((target / "history.json").read_text())
     return Artefact(stage, round, target, about["seconds"], history)
+
+
+def read_stage(folder: Path) -> dict:
+    """What a finished stage says of itself; ValueError that says what to do if it is damaged."""
+    try:
+        return json.loads((folder / "stage.json").read_text(encoding="utf-8"))
+    except ValueError:
+        told = f"{folder / 'stage.json'} is damaged: remove {folder}, and it is built again"
+        raise ValueError(told) from None
 
 
 def _folder_of(request: Request, stage: str, round: int) -> Path:
@@ -279,9 +277,10 @@ def _build(
             "preset": request.preset_name,
             "seed": request.seed,
             "seconds": round_seconds(time.perf_counter() - started),
+            "peak_rss_mb": float(f"{peak_rss_mb():.1f}"),
         }
-        (partial / "history.json").write_text(json.dumps(history))
-        (partial / "stage.json").write_text(json.dumps(about, indent=1))
+        write_whole(partial / "history.json", [json.dumps(history)])
+        write_whole(partial / "stage.json", [json.dumps(about, indent=1)])
         if (target / "stage.json").exists():  # another process was quicker: theirs may be in use
             return
         if target.exists():  # without stage.json: not ours to trust

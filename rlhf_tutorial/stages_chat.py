@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlhf_tutorial import sampling
 from rlhf_tutorial.presets import get_preset
-from rlhf_tutorial.stages import Artefact
+from rlhf_tutorial.reported_artefacts import artefacts_of
+from rlhf_tutorial.reporting import read_report
+from rlhf_tutorial.stages import Artefact, read_stage
 from rlhf_tutorial.village import prompts
 from rlhf_tutorial.village.vocabulary import unknown_words
+from rlhf_tutorial.visible_text import harmless
 
 NAMES = {"base": "base", "sft": "SFT", "rlhf": "RLHF"}
 
@@ -22,29 +24,32 @@ Models = Mapping[str, tuple[Any, Any]]
 def _finished(folder: Path) -> list[tuple[dict, Path]]:
     """What each finished stage says of itself, with its folder; the newest last."""
     files = sorted(folder.glob("*/stage.json"), key=lambda path: path.stat().st_mtime)
-    return [(json.loads(path.read_text()), path.parent) for path in files]
+    return [(read_stage(path.parent), path.parent) for path in files]
 
 
 def _last_run(folder: Path, finished: list[tuple[dict, Path]]) -> tuple[str, int] | None:
     """Preset and seed of the folder's report, else of its newest RLHF model."""
-    report = folder / "report.json"
-    if report.exists():
-        about = json.loads(report.read_text(encoding="utf-8"))
+    if (folder / "report.json").exists():
+        about = read_report(folder)
         return about["preset"], about["seed"]
     policies = [about for about, _ in finished if about["stage"] == "rlhf"]
     return (policies[-1]["preset"], policies[-1]["seed"]) if policies else None
 
 
 def find_models(folder: Path | str) -> dict[str, Artefact]:
-    """The newest base, SFT and RLHF model of a folder's last run.
+    """The base, SFT and RLHF model that a folder's report is about.
 
-    All three come from one preset and seed, also where several runs share the folder.
+    Without a report that says so they are the newest ones, all three of one preset and seed, also
+    where several runs share the folder.
 
     Raises:
-        ValueError: the folder holds no finished run.
+        ValueError: the folder holds no finished run, or a damaged one.
     """
-    finished = _finished(Path(folder) / "artefacts")
-    run = _last_run(Path(folder), finished)
+    folder = Path(folder)
+    finished, reported = _finished(folder / "artefacts"), artefacts_of(folder)
+    if set(NAMES) <= set(reported):
+        finished = [one for one in finished if one[1] in reported.values()]
+    run = _last_run(folder, finished)
     found: dict[str, Artefact] = {}
     for about, path in finished:
         if about["stage"] in NAMES and (about["preset"], about["seed"]) == run:
@@ -101,7 +106,7 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
     if not temperature > 0:
         raise ValueError(f"--temperature is {temperature}: it must be above 0")
     artefacts = find_models(folder)
-    about = json.loads((artefacts["rlhf"].path / "stage.json").read_text())
+    about = read_stage(artefacts["rlhf"].path)
     longest = get_preset(about["preset"]).max_new_tokens
     models = load(artefacts)
     print("Ask something, or press Enter to stop. Some ideas:")
@@ -118,7 +123,7 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
             return 0
         strangers = unknown_words(text)
         if strangers:
-            print(f"      (the village does not know: {', '.join(strangers)})")
+            print(f"      (the village does not know: {harmless(', '.join(strangers))})")
         try:
             replies = answers(
                 models,
@@ -131,5 +136,5 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
             print(f"      {error}")
         else:
             for name, (reply,) in replies.items():
-                print(f"{NAMES[name] + ':':6}{reply}")
+                print(f"{NAMES[name] + ':':6}{harmless(reply)}")
         turn += 1

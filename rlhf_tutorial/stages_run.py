@@ -7,7 +7,6 @@ test prompts that no stage has seen, judged by the gold judge, which no stage ha
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from rlhf_tutorial import (
     evaluation,
+    own_rankings,
     plotting,
     reporting,
     reward,
@@ -26,6 +26,7 @@ from rlhf_tutorial.calibration import calibration
 from rlhf_tutorial.preferences import load_rankings
 from rlhf_tutorial.progress import say, stage_bar
 from rlhf_tutorial.village import annotators, gold, minimal_pairs, prompts
+from rlhf_tutorial.whole_file import write_whole
 
 MARKER = "rlhf_tutorial_run.json"  # tells our folders from other people's
 SAFETY_KINDS = ("harmful", "lookalike", "unknowable")
@@ -43,14 +44,13 @@ def open_folder(out: Path | str) -> Path:
     folder = Path(out).expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: give --out a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
+    strange = folder.exists() and any(MARKER not in path.name for path in folder.iterdir())
+    if strange and not (folder / MARKER).exists():
         raise ValueError(
             f"{folder} is not empty and not a run of this tutorial: give --out another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".{MARKER}.{os.getpid()}"
-    probe.write_text(json.dumps({"made_by": "rlhf_tutorial"}))
-    probe.replace(folder / MARKER)
+    write_whole(folder / MARKER, [json.dumps({"made_by": "rlhf_tutorial"})])
     return folder
 
 
@@ -190,6 +190,10 @@ def run(
     request = stages.Request(
         preset_name, seed, folder / "artefacts", str(my_rankings or ""), show_progress=progress
     )
+    if request.my_rankings_file:  # the tokenizer is the base's; no later stage should stumble
+        base = build(request, "base")
+        rankings, context = load_rankings(request.my_rankings_file), base.model().config.n_positions
+        own_rankings.check_lengths(rankings, base.tokenizer(), context)
     artefacts = {name: build(request, name) for name in stages.STAGES}
     later = [
         {name: build(request, name, r) for name in ("rankings", "reward_model", "rlhf")}
@@ -230,7 +234,9 @@ def _measure(preset, preset_name, seed, artefacts, later, split, bar, started):
     if later:  # what is shown as RLHF is the last policy
         general["rlhf"], safety["rlhf"], facts = ours, ours_safety, its_facts
 
-    history = (later[-1] if later else artefacts)["rlhf"].history
+    newest = {**artefacts, **(later[-1] if later else {})}
+    history = newest["rlhf"].history
+    steps = sum(len(made["rlhf"].history) for made in (artefacts, *later))
     histories = {
         "pretraining": artefacts["base"].history,
         "sft": artefacts["sft"].history,
@@ -267,12 +273,18 @@ def _measure(preset, preset_name, seed, artefacts, later, split, bar, started):
         ppo={
             "steps": len(history),
             "kl": history[-1]["objective/kl"],
-            "samples_per_second": preset.ppo.batch_size * len(history) / built["rlhf"],
+            "samples_per_second": preset.ppo.batch_size * steps / built["rlhf"],
         },
         samples=reporting.pick_samples({n: general[n] for n in ("base", "sft", "rlhf")}),
         split=split,
         gold_by_family={name: evaluation.gold_by_family(general[name]) for name in MODELS},
         rounds=rounds,
+        artefacts={name: artefact.path.name for name, artefact in newest.items()},
+        stages_rss_mb=[
+            stages.read_stage(artefact.path).get("peak_rss_mb", 0.0)
+            for made in (artefacts, *later)
+            for artefact in made.values()
+        ],
     )
     return report, histories, reliability
 

@@ -16,7 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_tutorial import cli, presets, reporting, stages, stages_build, stages_chat, stages_run
+from rlhf_tutorial import (
+    cli,
+    cli_rank,
+    presets,
+    reported_artefacts,
+    reporting,
+    stages,
+    stages_build,
+    stages_chat,
+    stages_run,
+)
 from tests.commands import fails_in_one_line
 from tests.store_cases import posix_only, ranking
 
@@ -264,6 +274,11 @@ def test_the_report_shows_both_rounds(tiny_run):
     # What the report calls RLHF is the last policy.
     assert report["models"]["rlhf"]["gold"] == second["gold"]
     assert report["reward_model"]["rankings"] == 2 * TINY.rankings
+    replies = 2 * TINY.ppo.steps * TINY.ppo.batch_size  # in the seconds of both rounds
+    speed = report["ppo"]["samples_per_second"]
+    assert speed == pytest.approx(replies / report["seconds"]["ppo"], rel=0.02)
+    assert report["artefacts"]["rlhf"].startswith("rlhf-round2-")
+    assert all((tiny_run.folder / "artefacts" / n).is_dir() for n in report["artefacts"].values())
     page = (tiny_run.folder / "report.md").read_text(encoding="utf-8")
     assert reporting.rounds_table(report) in page
     assert "| 2     | 48 " in reporting.rounds_table(report)
@@ -432,7 +447,40 @@ def test_chat_takes_models_of_one_run_and_its_last_round(tmp_path):
     found = stages_chat.find_models(tmp_path)
     assert [path.path.name for path in found.values()] == ["base-0-1", "sft-0-1", "rlhf-0-2"]
 
+
+def test_chat_and_rank_take_what_the_report_is_about_whatever_lies_beside_it(tmp_path, monkeypatch):
+    about = {"preset": "tiny", "seed": 0}
+    names = {stage: f"{stage}-0-1" for stage in ("base", "sft", "rankings", "rlhf")}
+    for stage in names:
+        finished_stage(tmp_path, stage, seed=0, age=300)
+    finished_stage(tmp_path, "rlhf", seed=0, age=200, round=2)  # a notebook's
+    finished_stage(tmp_path, "rankings", seed=0, age=200, round=2)
     finished_stage(tmp_path, "rlhf", seed=1, age=50)
-    (tmp_path / "report.json").write_text(json.dumps({"preset": "tiny", "seed": 0}))
-    found = stages_chat.find_models(tmp_path)
-    assert [path.path.name for path in found.values()] == ["base-0-1", "sft-0-1", "rlhf-0-2"]
+    (tmp_path / "report.json").write_text("{}")
+    for report, last in ((about | {"artefacts": names}, "rlhf-0-1"), (about, "rlhf-0-2")):
+        for module in (reported_artefacts, stages_chat):
+            monkeypatch.setattr(module, "read_report", lambda folder, report=report: report)
+        found = stages_chat.find_models(tmp_path)
+        assert [path.path.name for path in found.values()] == ["base-0-1", "sft-0-1", last]
+    monkeypatch.setattr(reported_artefacts, "read_report", lambda folder: {"artefacts": names})
+    assert cli_rank.find_items_file(tmp_path).parent.name == "rankings-0-1"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"preset": "tiny"}', '"report"'])
+def test_a_foreign_or_damaged_report_is_told_in_one_line(tmp_path, capsys, text):
+    for stage in ("base", "sft", "rlhf"):
+        finished_stage(tmp_path, stage, seed=0, age=300)
+    (tmp_path / "report.json").write_text(text)
+    for command in ("report", "chat", "rank"):
+        line = fails_in_one_line(capsys, command, tmp_path)
+        assert "report.json" in line and (
+            "damaged" in line or "lacks" in line or "expected" in line
+        )
+
+
+def test_a_damaged_stage_is_told_with_what_to_do(tmp_path, capsys):
+    for stage in ("base", "sft", "rlhf"):
+        finished_stage(tmp_path, stage, seed=0, age=300)
+    (tmp_path / "artefacts" / "sft-0-1" / "stage.json").write_text("")
+    line = fails_in_one_line(capsys, "chat", tmp_path)
+    assert "stage.json is damaged: remove" in line and "it is built again" in line

@@ -40,7 +40,14 @@ MAY_KNOW_VILLAGE = (
     "bench",
 )
 # Rooms that algorithms never lead to, by whatever way. Every other room counts as an algorithm.
-ABOVE_ALGORITHMS = (*MAY_KNOW_VILLAGE, "reward_trust", "reporting", "plotting", "__main__")
+ABOVE_ALGORITHMS = (
+    *MAY_KNOW_VILLAGE,
+    "reward_trust",
+    "reporting",
+    "reported_artefacts",
+    "plotting",
+    "__main__",
+)
 
 
 def module_name(path: Path) -> str:

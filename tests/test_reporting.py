@@ -85,6 +85,20 @@ def test_what_lacks_is_named(changes, message):
         reporting.build_report(**parts(**changes))
 
 
+def test_peak_memory_is_the_highest_of_all_processes_that_built_a_stage():
+    own = reporting.build_report(**parts())["peak_rss_mb"]
+    assert reporting.build_report(**parts(), stages_rss_mb=[1.0])["peak_rss_mb"] >= own - 1
+    assert reporting.build_report(**parts(), stages_rss_mb=[1.0, 99_999.0])["peak_rss_mb"] == 99_999
+
+
+@pytest.mark.parametrize(
+    ("found", "message"), [([], "expected an object"), ({"seed": 0}, "the file lacks preset")]
+)
+def test_what_is_no_report_is_told(found, message):
+    with pytest.raises(ValueError, match=message):
+        reporting.check_report(found)
+
+
 def test_written_report_is_strict_json_with_null_for_nan(tmp_path):
     report = reporting.build_report(
         **parts(ppo={"steps": 1, "kl": math.nan, "samples_per_second": math.inf})
