@@ -257,7 +257,9 @@ JUDGING = {"gold", "judging_content", "judging_conduct", "clarity", "reading"}
 
 def test_nothing_that_writes_text_for_training_knows_the_judge():
     arrows = village_arrows()
-    waiting = [f"rlhf_tutorial.village.{name}" for name in ("corpus", "vocabulary", "probes")]
+    roots = ("corpus", "vocabulary", "reviews", "replies")
+    waiting = [f"rlhf_tutorial.village.{name}" for name in roots]
+    assert set(waiting) <= set(arrows)  # a root that is not there would lead nowhere
     reached = set(waiting)
     while waiting:
         for target in arrows.get(waiting.pop(), set()) - reached:
