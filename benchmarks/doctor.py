@@ -6,10 +6,11 @@
 
 Every fault of `rlhf_tutorial/ppo_faults.py` is put into short runs (12 steps of 64 replies, else as
 the preset quick) that start from SFT and reward models of seed 0. The rules of `doctor.py` were
-written while looking at wave 0 (seeds 0 to 4, one severity). Then they were frozen and asked about
-waves 1 to 3: other seeds, other severities, a larger model that was trained less, and healthy runs
-that go on from a trained policy. `diagnose` never sees the gold reward, nor the KL that is measured
-after a run from an untouched copy of SFT; both are only shown here.
+written while looking at wave 0 (seeds 0 to 4, one severity). Asked about wave 2, a larger model
+that was trained less, they called every healthy run ill; so that wave became one to write on too.
+Then they were frozen and asked about waves 1, 3 and 4: other seeds, other severities, both models,
+and healthy runs that go on from a trained policy. `diagnose` never sees the gold reward, nor the KL
+that is measured after a run from an untouched copy of SFT; both are only shown here.
 
 Histories are kept in `--out`; what was run with the same settings is not run again. A change of
 `ppo.py` does not make them stale by itself: use another `--out` to run all anew.
@@ -172,7 +173,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "doctor")
     parser.add_argument("--seconds", type=float, default=math.inf, help="start no run after")
-    parser.add_argument("--waves", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--waves", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--only", default="", help="faults whose names match this expression")
     parser.add_argument("--print-only", action="store_true", help="leave docs/ alone")
     options = parser.parse_args()

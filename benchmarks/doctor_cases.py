@@ -42,7 +42,8 @@ SEVERITIES = {
 # that has been trained already, as the second round of the course does.
 FROM_REFERENCE, GOES_ON = 0, 1
 WRITING_SEEDS = range(5)  # of the healthy runs that rules are written on
-HEALTHY_SEEDS = range(20, 30)  # of the frozen rules' healthy runs, for each size of model
+HEALTHY_SEEDS = range(20, 30)  # of later healthy runs, for each size of model
+FRESH_SEEDS = range(30, 40)  # of the larger model's, after it had changed the rules
 SIZES = ("1m", "2m")  # the course's, and a larger one that was trained much less
 MAIN = SIZES[0]
 
@@ -64,14 +65,22 @@ class Case:
 
 
 def cases(wave: int) -> list[Case]:
-    """Wave 0 is for writing rules, 1 to 3 for the frozen ones."""
+    """Waves 0 and 2 are what rules were written on, 1, 3 and 4 are for the frozen ones."""
     if wave == 0:
         made = [Case(HEALTHY, FROM_REFERENCE, MAIN, seed) for seed in WRITING_SEEDS]
         made.append(Case(HEALTHY, GOES_ON, MAIN, WRITING_SEEDS[0]))
         return made + [Case(name, SEVERITIES[name][0], MAIN, 0) for name in FAULTS]
-    which, size, seed = {1: (1, MAIN, 20), 2: (0, SIZES[1], 22), 3: (2, MAIN, 21)}[wave]
+    larger = SIZES[1]
+    which, size, seed = {
+        1: (1, MAIN, 20),
+        2: (0, larger, 22),
+        3: (2, MAIN, 21),
+        4: (1, larger, 32),
+    }[wave]
     made = [Case(name, SEVERITIES[name][which], size, seed) for name in FAULTS]
-    if wave < 3:
+    if wave == 4:
+        made += [Case(HEALTHY, FROM_REFERENCE, size, seed) for seed in FRESH_SEEDS]
+    elif wave < 3:
         made += [Case(HEALTHY, FROM_REFERENCE, size, seed) for seed in HEALTHY_SEEDS]
     else:
         made += [Case(HEALTHY, GOES_ON, MAIN, seed) for seed in HEALTHY_SEEDS]
@@ -80,4 +89,4 @@ def cases(wave: int) -> list[Case]:
 
 def frozen_keys() -> set[str]:
     """Keys of the runs that no rule was written on."""
-    return {case.key for wave in (1, 2, 3) for case in cases(wave)}
+    return {case.key for wave in (1, 3, 4) for case in cases(wave)}

@@ -47,17 +47,15 @@ def key(name: str, seed: int, settings: PPOSettings, weights: str) -> str:
 
 
 def run(name: str, seed: int, settings: PPOSettings, models: ppo_tasks.Models) -> dict:
-    """Train once with a detail; where the policy stands, and how long it took."""
+    """Train once with a detail; where the policy stands."""
     policy = copy.deepcopy(models.reference)
     job = Job(
         policy, models.reference, models.tokenizer, models.prompts, models.reward_model, settings
     )
     changed = DETAILS[name].change(job) if name in DETAILS else contextlib.nullcontext()
-    start = time.perf_counter()
     with changed:
         history = job.run(seed)
-    seconds = time.perf_counter() - start
-    row = {"name": name, "seed": seed, "seconds": seconds, "steps": len(history)}
+    row = {"name": name, "seed": seed, "steps": len(history)}
     return row | ppo_parity.judged(policy, models, seed)
 
 
@@ -83,23 +81,16 @@ def mean_and_each(values: list[float], digits: int) -> str:
 def table(rows: list[dict], settings: PPOSettings) -> str:
     """One line a detail: what it adds to gold, KL and score, in each seed."""
     plain = [row for row in rows if row["name"] == AS_IT_IS]
-    header = ["", "what differs", "gold reward", "KL (nats a reply)", "score", "time"]
+    header = ["", "what differs", "gold reward", "KL (nats a reply)", "score"]
     lines = []
     for name, detail in DETAILS.items():
         mine = [row for row in rows if row["name"] == name]
         if not mine:
             continue
-        seconds = [
-            row["seconds"] / other["seconds"]
-            for row in mine
-            for other in plain
-            if other["seed"] == row["seed"]
-        ]
         measured = [mean_and_each(gaps(rows, name, of), 3) for of in ("gold", "kl", "score")]
         ended = [row["steps"] for row in mine if row["steps"] < settings.steps]
         words = detail.words + f" ({len(ended)} of {len(mine)} ended early)" * bool(ended)
-        times = f"× {sum(seconds) / len(seconds):.2f}" if seconds else "–"
-        lines.append(["put in" if name in PUT_IN else "taken out", words, *measured, times])
+        lines.append(["put in" if name in PUT_IN else "taken out", words, *measured])
     each = ", ".join(
         f"gold {row['gold']:.3f}, KL {row['kl']:.2f}, score {row['score']:.2f} (seed {row['seed']})"
         for row in plain

@@ -68,11 +68,11 @@ def sampler_and_learner_disagree(log: Log) -> Finding | None:
             f"{evidence}, and policy/approxkl_avg {moved[0]:.0f}",
             "print the mask beside the tokens of one reply: it must stop at the end token",
         )
-    if min(clipped) > 0.1 or not _always_below_one(log):
-        mean_ratio, _ = mean_and_error(log.column("val/ratio_first"))
+    if min(clipped) > 0.1 or not _never_above_one(log):
+        highest = max(log.column("val/ratio_first"))
         return Finding(
             "padding",
-            f"{evidence}; over all steps val/ratio_first is {mean_ratio:.3f}, to both sides of 1, "
+            f"{evidence}; over all steps val/ratio_first is {highest:.3f} at most, "
             f"and policy/clipfrac_avg is at least {min(clipped):.2f}",
             "sample one prompt alone and in a batch with a longer one: replies must be the same; "
             "pad prompts on the left, and count positions from the first real token",
@@ -88,15 +88,14 @@ def sampler_and_learner_disagree(log: Log) -> Finding | None:
     return _end_is_forbidden(evidence) if uneven > 2 else _restricted(evidence)
 
 
-def _always_below_one(log: Log) -> bool:
-    """Whether the first ratio is below 1 in step after step.
+def _never_above_one(log: Log) -> bool:
+    """Whether the first ratio is above 1 in no step.
 
-    Drawing from a part of the distribution, scaled up, can only raise the chance of what is drawn,
-    so the learner's share of it is below 1. Where another distribution was drawn from, the mean
-    over all that it can say is 1, with much noise.
+    Drawing from a part of the distribution, scaled up, can only raise the chance of what is drawn:
+    the learner's share of it is below 1 for each token. Where another distribution was drawn from,
+    the mean over all that it can say is 1, with much noise.
     """
-    value, error = mean_and_error(log.column("val/ratio_first"))
-    return value < 1 if math.isinf(error) else value + 2 * error < 1
+    return max(log.column("val/ratio_first")) <= 1 + RATIO_ERROR
 
 
 def stale_log_probabilities(log: Log) -> Finding | None:

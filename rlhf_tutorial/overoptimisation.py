@@ -80,11 +80,6 @@ def reinforcement_learning_peak(fit: Fit) -> float:
     return math.exp(min(700.0, fit.alpha / fit.beta - 1)) if fit.beta > 0 else math.inf
 
 
-def best_of_n_peak(fit: Fit) -> float:
-    """The d at which the gold score is highest: alpha / (2 beta); infinite if beta <= 0."""
-    return fit.alpha / (2 * fit.beta) if fit.beta > 0 else math.inf
-
-
 def best_of_n_kl(n: int) -> float:
     """KL in nats of best-of-n from the policy that it draws from: log n - (n - 1) / n.
 
