@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rlhf_tutorial.batching import IGNORE, by_length, check_length, length_grouped, pad_right
+from rlhf_tutorial.batching import IGNORE, check_length, length_grouped, pad_right
 from rlhf_tutorial.optimizers import muon_and_adamw, set_rates
 from rlhf_tutorial.tokenizer import encode_prompts, encode_texts
 
@@ -113,21 +113,6 @@ def collate(rows: Sequence[tuple[list[int], list[int], list[float]]], pad_id: in
     labels, _ = pad_right([labels for _, labels, _ in rows], IGNORE)
     weights, _ = pad_right([weights for *_, weights in rows], 0.0, torch.float)
     return ids, labels, weights
-
-
-@torch.no_grad()
-def evaluate_sft(model, tokenizer, demonstrations: Sequence[dict], batch_size: int = 128) -> float:
-    """Mean loss over the reply tokens of all demonstrations, in nats a token; no remarks."""
-    plain = [{"prompt": d["prompt"], "completion": d["completion"]} for d in demonstrations]
-    rows = encode_demonstrations(tokenizer, plain)
-    total, count = 0.0, 0
-    for batch in by_length([len(inputs) for inputs, *_ in rows], batch_size):
-        ids, labels, _ = collate([rows[index] for index in batch], tokenizer.pad_token_id)
-        ids, labels = ids.to(model.device), labels.to(model.device)
-        where = labels != IGNORE
-        loss = sft_loss(LogitsWhere(model)(ids, where), labels[where])
-        total, count = total + float(loss) * int(where.sum()), count + int(where.sum())
-    return total / count
 
 
 def train_sft(

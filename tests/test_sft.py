@@ -14,7 +14,6 @@ from rlhf_tutorial.sft import (
     SFTSettings,
     collate,
     encode_demonstrations,
-    evaluate_sft,
     schedule,
     sft_loss,
     train_sft,
@@ -25,6 +24,15 @@ DEMONSTRATIONS = [
     {"prompt": "where is the cat", "completion": "the cat is here"},
     {"prompt": "hi", "completion": "good day to you and to your cat"},
 ]
+
+
+@torch.no_grad()
+def reply_loss(model, tokenizer) -> float:
+    """Mean over the reply tokens of the demonstrations, in nats."""
+    ids, labels, _ = collate(
+        encode_demonstrations(tokenizer, DEMONSTRATIONS), tokenizer.pad_token_id
+    )
+    return float(sft_loss(model(ids).logits, labels))
 
 
 @torch.no_grad()
@@ -47,7 +55,6 @@ def test_loss_equals_hand_computation():
     assert float(sft_loss(model(ids).logits, labels)) == pytest.approx(expected, abs=1e-5)
     at_replies = sft_loss(LogitsWhere(model)(ids, where), labels[where])
     assert float(at_replies) == pytest.approx(expected, abs=1e-5)
-    assert evaluate_sft(model, tokenizer, DEMONSTRATIONS, 1) == pytest.approx(expected, abs=1e-5)
     assert len(by_hand) == int(where.sum())
 
 
@@ -110,7 +117,7 @@ def test_weights_multiply_the_terms_of_the_mean():
 def test_learns_and_calls_back():
     tokenizer = tiny_tokenizer()
     model = tiny_model(tokenizer)
-    before = evaluate_sft(model, tokenizer, DEMONSTRATIONS)
+    before = reply_loss(model, tokenizer)
     calls = []
     settings = SFTSettings(epochs=60, batch_size=2, learning_rate=1e-2, probe_every=25)
     history = train_sft(
@@ -122,7 +129,7 @@ def test_learns_and_calls_back():
         callbacks=[lambda step, model: {"probe": float(step)}],
         progress=lambda step, total: calls.append((step, total)),
     )
-    assert evaluate_sft(model, tokenizer, DEMONSTRATIONS) < 0.2 < 2.0 < before
+    assert reply_loss(model, tokenizer) < 0.2 < 2.0 < before
     assert [row["step"] for row in history] == list(range(1, 61))
     assert [row["step"] for row in history if "probe" in row] == [25, 50, 60]
     assert calls[-1] == (60, 60)

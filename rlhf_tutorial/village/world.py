@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from rlhf_tutorial.village.words import ANIMALS, COLOURS, DIETS, JOBS, NAMES, PLACES
 
-RELATIONS = ("job", "home", "pet", "diet")
-
 # Steps that share no factor with a list's length visit all its members, so that
 # neighbours in one list are not neighbours in the next and nothing can be guessed.
 JOB_OF = {name: list(JOBS)[(7 * i + 3) % len(JOBS)] for i, name in enumerate(NAMES)}
