@@ -2,9 +2,9 @@
 
 Training, development and test prompts of a family share no (who, what, where) combination:
 each combination is hashed into one split, whatever wording it comes in. Across families one
-may recur: `constraint` asks for facts in a given form, `facts` for the same facts. Held-out wordings are
-never ranked and never seen by the reward model or PPO; an evaluation asks for as many of
-them as of the others.
+may recur: `constraint` asks for facts in a given form, `facts` for the same facts. Held-out
+wordings are never ranked and never seen by the reward model or PPO; an evaluation asks for as
+many of them as of the others.
 """
 
 from __future__ import annotations
