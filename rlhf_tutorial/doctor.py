@@ -4,9 +4,9 @@
 after the other and gives their findings in that order: first what makes other numbers meaningless,
 then what is told by numbers that can be trusted. A rule whose quantities are missing says nothing.
 
-Simplified: fixed thresholds on means over steps, chosen while looking at runs of models of 2 M
-weights (`benchmarks/doctor.py` says how well they hold elsewhere). Not all that goes wrong shows
-in these numbers: read the replies as well.
+Simplified: fixed thresholds on means over steps, chosen while looking at runs of models of one and
+two million weights (`benchmarks/doctor.py` says how well they hold on other runs). Not all that
+goes wrong shows in these numbers: read the replies as well.
 """
 
 from __future__ import annotations
