@@ -84,7 +84,7 @@ def sampler_and_learner_disagree(log: Log) -> Finding | None:
     # What is forbidden all along takes a little from each token's chance, the end token takes much
     # from few: then the mean of -log is far from -log of the mean.
     length = log.start("val/reply_length") or 1.0
-    uneven = start_kl / (-length * math.log(ratio)) if ratio < 1 else 1.0
+    uneven = start_kl / (-length * math.log(ratio)) if 0 < ratio < 1 else 1.0
     return _end_is_forbidden(evidence) if uneven > 2 else _restricted(evidence)
 
 

@@ -22,7 +22,7 @@ def check_rankings_file(path: Path | str) -> None:
     rankings = load_rankings(path)
     if not rankings:
         raise ValueError(f"{path} holds no ranking: rank some replies first, or leave it out")
-    for ranking in rankings:
+    for ranking in rankings:  # skipped ones too: a file is looked at as it is
         turns = ranking.prompt if isinstance(ranking.prompt, list | tuple) else []
         roles = {turn["role"] for turn in turns} - {"user", "assistant"}
         if roles:
@@ -33,12 +33,14 @@ def check_rankings_file(path: Path | str) -> None:
 
 
 def check_lengths(rankings: Sequence[Ranking], tokenizer, context: int) -> None:
-    """Whether each prompt fits into a model's context with each of its replies.
+    """Whether each ranked prompt fits into a model's context with each of its replies.
 
     Raises:
         ValueError: names the ranking whose prompt and reply do not.
     """
     for ranking in rankings:
+        if ranking.skip is not None:  # never trained on
+            continue
         (prompt,) = encode_prompts(tokenizer, [ranking.prompt])
         for number, reply in enumerate(ranking.replies, start=1):
             length = len(prompt) + len(encode_reply(tokenizer, reply))

@@ -136,5 +136,6 @@ def converse(folder: Path | str, *, seed: int = 0, temperature: float = 1.0) -> 
             print(f"      {error}")
         else:
             for name, (reply,) in replies.items():
-                print(f"{NAMES[name] + ':':6}{harmless(reply)}")
+                line = reply.replace("\n", " ↵ ")
+                print(f"{NAMES[name] + ':':6}{harmless(line)}")
         turn += 1
