@@ -331,7 +331,8 @@ def test_the_command_prints_a_table_and_the_machine(monkeypatch, capsys):
     rows = [line for line in lines if line.startswith("| ")]
     assert rows[0].split("|")[1].strip() == "what" and len(rows) == 3
     assert all("generate" in row and "≥" in row for row in rows[1:])
-    assert "A tiny model." in lines[-1] and "threads" in lines[-1]
+    assert "A tiny model." in lines[-2] and "threads" in lines[-2]
+    assert lines[-1].startswith("Measured in ") and lines[-1].endswith(" seconds.")
 
 
 def test_a_change_of_the_benchmarks_leaves_artefacts_alone():
