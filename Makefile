@@ -79,6 +79,7 @@ test-fast: $(STAMP)
 verify: $(STAMP)
 	$(call timed,slow tests,$(BIN)/python -m pytest -m slow || test $$? -eq 5)
 	$(call timed,the village,$(BIN)/python benchmarks/village.py)
+	$(call timed,the judge,$(BIN)/python benchmarks/judge_agreement.py)
 	$(call timed,five seeds,$(BIN)/python benchmarks/five_seeds.py)
 	$(call timed,real preferences,$(BIN)/python benchmarks/real_preferences.py)
 	$(call timed,the course with five seeds,for seed in 10 11 12 13 14; do $(HEADLESS) \
