@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -78,34 +78,19 @@ class TwoNetworks(ReplyForward):
 
 
 @contextmanager
-def other_policy(job: Job, change: Callable[[PolicyWithValue], None]) -> Iterator[None]:
-    """The policy with a value head that `change` has changed."""
-    plain, job.policy = job.policy, PolicyWithValue(job.policy)
-    change(job.policy)
-    try:
-        yield
-    finally:
-        job.policy = plain
-
-
-@contextmanager
 def value_network(job: Job) -> Iterator[None]:
-    def give(actor: PolicyWithValue) -> None:
-        actor.value_head = ValueNetwork(job.reward_model)
-
-    with other_policy(job, give), patch.object(ppo, "ReplyForward", TwoNetworks):
+    actor = PolicyWithValue(job.policy)
+    actor.value_head = ValueNetwork(job.reward_model)
+    with patch.object(job, "policy", actor), patch.object(ppo, "ReplyForward", TwoNetworks):
         yield
 
 
-@contextmanager
-def orthogonal_value_head(job: Job) -> Iterator[None]:
-    def start(actor: PolicyWithValue) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            nn.init.orthogonal_(actor.value_head.weight)
-
-    with other_policy(job, start):
-        yield
+def orthogonal_value_head(job: Job):
+    actor = PolicyWithValue(job.policy)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        nn.init.orthogonal_(actor.value_head.weight)
+    return patch.object(job, "policy", actor)
 
 
 class EntropyForward(ReplyForward):
@@ -126,9 +111,10 @@ def entropy_bonus(job: Job) -> Iterator[None]:
         bonus = masked_mean(part.spread(net.entropies), part.mask, count)
         return loss - ENTROPY_BONUS * bonus, measures
 
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(ppo, "ReplyForward", EntropyForward))
-        stack.enter_context(patch.object(ppo, "ppo_loss", loss_with_bonus))
+    with (
+        patch.object(ppo, "ReplyForward", EntropyForward),
+        patch.object(ppo, "ppo_loss", loss_with_bonus),
+    ):
         yield
 
 
@@ -145,9 +131,10 @@ def minibatch_whitening(job: Job) -> Iterator[None]:
         batch = replace(batch, advantages=advantages)
         return plain(net, batch, index, part, settings, count, warming)
 
-    with ExitStack() as stack:
-        stack.enter_context(other_settings(job, whiten_advantages=False, micro_batch_size=whole))
-        stack.enter_context(patch.object(ppo, "ppo_loss", whitened_loss))
+    with (
+        other_settings(job, whiten_advantages=False, micro_batch_size=whole),
+        patch.object(ppo, "ppo_loss", whitened_loss),
+    ):
         yield
 
 
@@ -164,11 +151,9 @@ def unbiased_variance(job: Job) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def constant_rate(job: Job) -> Iterator[None]:
+def constant_rate(job: Job):
     plain = ppo.set_rates
-    with patch.object(ppo, "set_rates", lambda optimizer, share: plain(optimizer, 1.0)):
-        yield
+    return patch.object(ppo, "set_rates", lambda optimizer, share: plain(optimizer, 1.0))
 
 
 @contextmanager
@@ -192,12 +177,12 @@ def tensorflow_adam(job: Job) -> Iterator[None]:
 def minus_one(job: Job) -> Iterator[None]:
     """A reply that was cut off scores -1, whatever it says."""
     plain = job.reward
-    job.reward = lambda rollout: torch.where(rollout.finished, plain(rollout), -1.0)
-    try:
-        with other_settings(job, missing_eos_penalty=0.0):
-            yield
-    finally:
-        job.reward = plain
+
+    def reward(rollout):
+        return torch.where(rollout.finished, plain(rollout), -1.0)
+
+    with patch.object(job, "reward", reward), other_settings(job, missing_eos_penalty=0.0):
+        yield
 
 
 PUT_IN = {

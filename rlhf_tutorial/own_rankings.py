@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlhf_tutorial.batching import check_length
 from rlhf_tutorial.preferences import Ranking, load_rankings
+from rlhf_tutorial.prompt_turns import as_turns
 from rlhf_tutorial.tokenizer import encode_prompts, encode_reply
 
 
@@ -23,8 +24,7 @@ def check_rankings_file(path: Path | str) -> None:
     if not rankings:
         raise ValueError(f"{path} holds no ranking: rank some replies first, or leave it out")
     for ranking in rankings:  # skipped ones too: a file is looked at as it is
-        turns = ranking.prompt if isinstance(ranking.prompt, list | tuple) else []
-        roles = {turn["role"] for turn in turns} - {"user", "assistant"}
+        roles = {turn["role"] for turn in as_turns(ranking.prompt)} - {"user", "assistant"}
         if roles:
             raise ValueError(
                 f"{path}: the ranking {ranking.id!r} has a {', '.join(sorted(roles))} turn, and "

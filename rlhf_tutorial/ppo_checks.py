@@ -17,6 +17,12 @@ from rlhf_tutorial.tokenizer import encode_prompts
 FEW_PROMPTS = 8  # with fewer different prompts, one reply to all of them may be chance, or right
 
 
+def with_likely_cause(message: str, history: Sequence[dict]) -> str:
+    """The message, and what the doctor reads from the rows, if that is anything."""
+    likely = in_one_line(history)
+    return f"{message}; {likely}" if likely else message
+
+
 class PPOError(ValueError):
     """Training went wrong; says what to change, and what `doctor` reads from the rows up to then.
 
@@ -24,8 +30,7 @@ class PPOError(ValueError):
     """
 
     def __init__(self, message: str, history: Sequence[dict] = ()):
-        likely = in_one_line(history)
-        super().__init__(f"{message}; {likely}" if likely else message)
+        super().__init__(with_likely_cause(message, history))
         self.history = list(history)
 
 
@@ -35,13 +40,7 @@ def check_input(policy, reference, tokenizer, prompts: Sequence, settings, accel
         raise ValueError("reference is the policy itself, and would move: pass copy.deepcopy of it")
     if len(prompts) == 0:
         raise ValueError("no prompts to learn from: give at least one")
-    if settings.batch_size < accelerator.num_processes * settings.minibatches:
-        raise ValueError(
-            f"batch_size {settings.batch_size} leaves a process or minibatch without a reply: "
-            f"take at least {accelerator.num_processes * settings.minibatches}"
-        )
-    if accelerator.num_processes > 1:
-        check_processes(settings, accelerator.num_processes)
+    check_processes(settings, accelerator.num_processes)
     if accelerator.mixed_precision != "no":
         raise ValueError(
             f"the accelerator's mixed_precision is {accelerator.mixed_precision!r}: PPO learns in "
@@ -65,7 +64,7 @@ def check_processes(settings, processes: int) -> None:
             f"minibatches on each of {processes} processes: take a multiple of "
             f"{processes * settings.minibatches}"
         )
-    if settings.value_warmup_steps:
+    if settings.value_warmup_steps and processes > 1:
         raise ValueError(
             "value_warmup_steps leaves the trunk without a gradient, which several processes "
             "cannot share: set it to 0, or train on one process"
@@ -126,8 +125,4 @@ def over_budget(history: Sequence[dict], settings) -> str:
     enough = settings.kl_budget is not None and len(recent) == settings.kl_window
     if not enough or sum(recent) / len(recent) <= settings.kl_budget:
         return ""
-    words, likely = (
-        f"KL passed its budget of {settings.kl_budget} nats a reply",
-        in_one_line(history),
-    )
-    return f"{words}; {likely}" if likely else words
+    return with_likely_cause(f"KL passed its budget of {settings.kl_budget} nats a reply", history)

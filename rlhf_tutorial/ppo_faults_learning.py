@@ -45,13 +45,8 @@ TEMPLATES = (
 )
 
 
-@contextmanager
-def other_template(job: Job, which: float) -> Iterator[None]:
-    plain, job.reward = job.reward, TEMPLATES[int(which)](job)
-    try:
-        yield
-    finally:
-        job.reward = plain
+def other_template(job: Job, which: float):
+    return patch.object(job, "reward", TEMPLATES[int(which)](job))
 
 
 @contextmanager
@@ -96,16 +91,12 @@ def all_rates(job: Job, times: float):
 @contextmanager
 def value_head(job: Job, coefficient: float) -> Iterator[None]:
     """A value head of random weights, whose loss outweighs the policy's."""
-    plain = job.policy
-    job.policy = PolicyWithValue(plain)
+    actor = PolicyWithValue(job.policy)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        nn.init.normal_(job.policy.value_head.weight, std=0.3)
-    try:
-        with other_settings(job, value_coefficient=coefficient):
-            yield
-    finally:
-        job.policy = plain
+        nn.init.normal_(actor.value_head.weight, std=0.3)
+    with patch.object(job, "policy", actor), other_settings(job, value_coefficient=coefficient):
+        yield
 
 
 @contextmanager

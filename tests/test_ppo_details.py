@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import replace
 
@@ -35,15 +36,15 @@ def weights(model) -> torch.Tensor:
     return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
 
+def run(mine: Job, name: str | None) -> list[dict]:
+    with cases.DETAILS[name].change(mine) if name else contextlib.nullcontext():
+        return mine.run(seed=0)
+
+
 def trained(name: str | None, settings=SETTINGS) -> torch.Tensor:
     mine = job(settings)
     plain = [getattr(ppo, part) for part in PATCHED], mine.policy, mine.reward, mine.settings
-    if name:
-        with cases.DETAILS[name].change(mine):
-            history = mine.run(seed=0)
-    else:
-        history = mine.run(seed=0)
-    assert len(history) == settings.steps
+    assert len(run(mine, name)) == settings.steps
     after = [getattr(ppo, part) for part in PATCHED], mine.policy, mine.reward, mine.settings
     assert after == plain
     return weights(mine.policy)
@@ -66,38 +67,39 @@ def test_each_detail_changes_the_run_and_leaves_nothing_behind(name, plain):
     assert not torch.equal(trained(name, settings), plain)
 
 
-def test_the_value_network_begins_as_the_reward_model():
+@pytest.fixture
+def beside_value_network():
+    """A job with a value network, what `train_ppo` makes of its policy, and some replies."""
     mine = job()
     rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
     with cases.value_network(mine):
         actor = mine.policy
-        net = ppo.ReplyForward(actor.policy, actor.value_head)
-        # The score of a reply is read at its last token; that place predicts one token more.
-        longer = replace(rollout)
-        pad = torch.zeros_like(rollout.reply_ids[:, :1])
-        longer.reply_ids = torch.cat([rollout.reply_ids, pad], 1)
-        longer.reply_mask = torch.cat([rollout.reply_mask, torch.zeros_like(pad)], 1)
-        lengths = rollout.reply_mask.sum(1).long()
-        longer.reply_mask[torch.arange(len(lengths)), lengths] = 1
-        replies = Replies.of(longer, "cpu")
-        values = net.all_values(replies, 8)[torch.arange(len(lengths)), lengths]
-        by_pass = net(replies, 1.0)[1][torch.arange(len(lengths)), lengths]
+        yield mine, ppo.ReplyForward(actor.policy, actor.value_head), rollout
+
+
+def test_the_value_network_begins_as_the_reward_model(beside_value_network):
+    mine, net, rollout = beside_value_network
+    # The score of a reply is read at its last token; that place predicts one token more.
+    longer = replace(rollout)
+    pad = torch.zeros_like(rollout.reply_ids[:, :1])
+    longer.reply_ids = torch.cat([rollout.reply_ids, pad], 1)
+    longer.reply_mask = torch.cat([rollout.reply_mask, torch.zeros_like(pad)], 1)
+    lengths = rollout.reply_mask.sum(1).long()
+    longer.reply_mask[torch.arange(len(lengths)), lengths] = 1
+    replies = Replies.of(longer, "cpu")
+    values = net.all_values(replies, 8)[torch.arange(len(lengths)), lengths]
+    by_pass = net(replies, 1.0)[1][torch.arange(len(lengths)), lengths]
     expected = score_rollout(mine.reward_model, mine.tokenizer, rollout, standardise=True)
     torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(by_pass, expected, atol=1e-4, rtol=1e-4)
-    assert isinstance(ppo.ReplyForward(actor.policy), ReplyForward)
+    assert isinstance(net, ReplyForward)
 
 
-def test_the_policys_trunk_learns_no_values_beside_a_value_network():
-    mine = job()
-    rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
-    with cases.value_network(mine):
-        actor = mine.policy
-        net = ppo.ReplyForward(actor.policy, actor.value_head)
-        values = net(Replies.of(rollout, "cpu"), 1.0)[1]
-    values.sum().backward()
-    assert all(weight.grad is None for weight in actor.policy.parameters())
-    assert any(weight.grad is not None for weight in actor.value_head.parameters())
+def test_the_policys_trunk_learns_no_values_beside_a_value_network(beside_value_network):
+    _, net, rollout = beside_value_network
+    net(Replies.of(rollout, "cpu"), 1.0)[1].sum().backward()
+    assert all(weight.grad is None for weight in net.policy.parameters())
+    assert any(weight.grad is not None for weight in net.value_head.parameters())
 
 
 def test_an_entropy_bonus_keeps_more_entropy():
@@ -105,12 +107,7 @@ def test_an_entropy_bonus_keeps_more_entropy():
     for name in (None, "entropy bonus"):
         mine = job(replace(SETTINGS, steps=6))
         with cases.patch.object(cases, "ENTROPY_BONUS", 10.0):
-            if name:
-                with cases.DETAILS[name].change(mine):
-                    history = mine.run(seed=0)
-            else:
-                history = mine.run(seed=0)
-        entropies[name] = history[-1]["policy/entropy_avg"]
+            entropies[name] = run(mine, name)[-1]["policy/entropy_avg"]
     assert entropies["entropy bonus"] > entropies[None]
 
 
