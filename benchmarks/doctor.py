@@ -31,7 +31,6 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from doctor_cases import GOES_ON, MAIN, SETTINGS, Case, cases, frozen_keys  # finds the package too
 from doctor_tables import (
     confusion,
@@ -44,6 +43,7 @@ from doctor_tables import (
     telltale_table,
 )
 from kept_runs import finished_runs, keep
+from ppo_parity import kl_from
 from transformers.utils import logging
 
 from rlhf_tutorial import bench_table, models, plotting_doctor, presets, stages
@@ -51,7 +51,7 @@ from rlhf_tutorial.doctor import HEALTHY
 from rlhf_tutorial.plotting_parts import png_bytes
 from rlhf_tutorial.ppo_faults import FAULTS, Job
 from rlhf_tutorial.reporting import fill_sections
-from rlhf_tutorial.sampling import reply_logprobs, sample
+from rlhf_tutorial.sampling import sample
 from rlhf_tutorial.stages_build import gold_mean, ppo_prompts
 from rlhf_tutorial.tokenizer import load_tokenizer
 
@@ -101,16 +101,11 @@ def run(case: Case, folder: Path) -> dict:
     with spoiled:
         history = job.run(case.seed, [add_gold])
     seconds = round(time.perf_counter() - start, 1)
-    kl = kl_from(models.load_language_model(home / "sft", tokenizer), sft, tokenizer, texts)
-    row = {**asdict(case), "key": case.key, "seconds": seconds, "kl": kl}
+    # Not from the job's reference, which a fault may have moved.
+    untouched = models.load_language_model(home / "sft", tokenizer)
+    fresh = sample(sft, tokenizer, texts[:512], max_new_tokens=SETTINGS.max_new_tokens, seed=1)
+    row = {**asdict(case), "key": case.key, "seconds": seconds, "kl": kl_from(untouched, fresh)}
     return row | {"history": rounded(history)}
-
-
-@torch.no_grad()
-def kl_from(reference, policy, tokenizer, texts: list[str]) -> float:
-    """The policy's KL from a model, in nats a reply: k1, mean over 512 fresh replies."""
-    rollout = sample(policy, tokenizer, texts[:512], max_new_tokens=56, seed=1)
-    return float((rollout.logprobs - reply_logprobs(reference, rollout)).sum(1).mean())
 
 
 def rounded(history: list[dict]) -> list[dict]:

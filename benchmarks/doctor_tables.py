@@ -35,18 +35,11 @@ def right(row: dict) -> bool:
 
 def harm(rows: list[dict], healthy: list[dict]) -> str:
     """What a fault did to gold and KL at the end of its runs, beside healthy runs of the seeds."""
-
     if len(healthy) < ENOUGH:
         return f"{len(healthy)} healthy runs to compare with are too few"
-
-    def band(key):
-        values = [late(row, key) for row in healthy]
-        return mean(values), 2 * stdev(values)
-
-    usual_gold, gold_width = band("gold")
-    far = [row["kl"] for row in healthy]
+    usual, far = [late(row, "gold") for row in healthy], [row["kl"] for row in healthy]
     told = []
-    if mean(late(row, "gold") for row in rows) < usual_gold - gold_width:
+    if mean(late(row, "gold") for row in rows) < mean(usual) - 2 * stdev(usual):
         told.append("gold lower")
     if mean(row["kl"] for row in rows) > max(mean(far) + 2 * stdev(far), 1.5 * mean(far)):
         told.append("KL higher")

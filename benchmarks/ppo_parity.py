@@ -45,6 +45,12 @@ def evaluate(folder: Path, shared, seed: int) -> dict[str, float]:
 
 
 @torch.no_grad()
+def kl_from(reference, rollout) -> float:
+    """KL from a model of the policy that sampled, in nats a reply: k1, mean over the replies."""
+    return (rollout.logprobs - reply_logprobs(reference, rollout)).sum(1).mean().item()
+
+
+@torch.no_grad()
 def judged(policy, shared, seed: int) -> dict[str, float]:
     """Gold reward and KL from SFT of a policy, by our sampler at temperature 1.
 
@@ -61,11 +67,10 @@ def judged(policy, shared, seed: int) -> dict[str, float]:
         seed=seed,
     )
     repeated = [prompt for prompt in asked for _ in range(REPLIES)]
-    judged = evaluation.score_replies(repeated, rollout.texts, gold.judge)
-    kl = (rollout.logprobs - reply_logprobs(shared.reference, rollout)).sum(1)
+    records = evaluation.score_replies(repeated, rollout.texts, gold.judge)
     return {
-        "gold": statistics.fmean(record.gold for record in judged),
-        "kl": kl.mean().item(),
+        "gold": statistics.fmean(record.gold for record in records),
+        "kl": kl_from(shared.reference, rollout),
         "score": score_rollout(shared.reward_model, shared.tokenizer, rollout).mean().item(),
         "tokens": rollout.reply_mask.sum(1).float().mean().item(),
         "finished": rollout.finished.float().mean().item(),

@@ -8,7 +8,7 @@ from rlhf_tutorial.reporting import read_report
 
 
 def artefacts_of(folder: Path) -> dict[str, Path]:
-    """Folders of the stages that a run's report is about; empty where it does not say.
+    """Folders of the finished stages that a run's report is about; empty where it does not say.
 
     A folder may hold other artefacts too: of notebooks, of other rankings, of older code.
 
@@ -19,4 +19,4 @@ def artefacts_of(folder: Path) -> dict[str, Path]:
         return {}
     told = read_report(folder).get("artefacts", {})
     found = {stage: Path(folder) / "artefacts" / name for stage, name in told.items()}
-    return {stage: path for stage, path in found.items() if path.is_dir()}
+    return {stage: path for stage, path in found.items() if (path / "stage.json").is_file()}

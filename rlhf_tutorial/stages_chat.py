@@ -36,6 +36,15 @@ def _last_run(folder: Path, finished: list[tuple[dict, Path]]) -> tuple[str, int
     return (policies[-1]["preset"], policies[-1]["seed"]) if policies else None
 
 
+def _newest_of_last_run(folder: Path) -> dict[str, Path]:
+    """Stage -> its newest folder, all of one preset and seed."""
+    finished = _finished(folder / "artefacts")
+    run = _last_run(folder, finished)
+    return {
+        about["stage"]: path for about, path in finished if (about["preset"], about["seed"]) == run
+    }
+
+
 def find_models(folder: Path | str) -> dict[str, Artefact]:
     """The base, SFT and RLHF model that a folder's report is about.
 
@@ -46,23 +55,21 @@ def find_models(folder: Path | str) -> dict[str, Artefact]:
         ValueError: the folder holds no finished run, or a damaged one.
     """
     folder = Path(folder)
-    finished, reported = _finished(folder / "artefacts"), artefacts_of(folder)
-    if set(NAMES) <= set(reported):
-        finished = [one for one in finished if one[1] in reported.values()]
-    run = _last_run(folder, finished)
-    found: dict[str, Artefact] = {}
-    for about, path in finished:
-        if about["stage"] in NAMES and (about["preset"], about["seed"]) == run:
-            found[about["stage"]] = Artefact(
-                about["stage"], about["round"], path, about["seconds"], []
-            )
-    missing = [name for name in NAMES if name not in found]
+    paths = artefacts_of(folder)
+    if not set(NAMES) <= set(paths):
+        paths = _newest_of_last_run(folder)
+    missing = [name for name in NAMES if name not in paths]
     if missing:
         raise ValueError(
             f"{folder} has no finished stage {', '.join(missing)}: "
             f"make it with python -m rlhf_tutorial run --out {folder}"
         )
-    return {name: found[name] for name in NAMES}
+    return {name: _artefact(paths[name]) for name in NAMES}
+
+
+def _artefact(path: Path) -> Artefact:
+    about = read_stage(path)
+    return Artefact(about["stage"], about["round"], path, about["seconds"], [])
 
 
 def load(artefacts: Mapping[str, Artefact]) -> dict[str, tuple[Any, Any]]:
