@@ -84,7 +84,8 @@ verify: $(STAMP)
 	$(call timed,real preferences,$(BIN)/python benchmarks/real_preferences.py)
 	$(call timed,the course with five seeds,for seed in 10 11 12 13 14; do $(HEADLESS) \
 	  RLHF_TUTORIAL_HOME="$(CURDIR)/runs/seeds" RLHF_TUTORIAL_SEED=$$seed $(BIN)/python \
-	  benchmarks/notebooks.py --into runs/seeds/notebooks-$$seed || exit 1; done)
+	  benchmarks/notebooks.py --into runs/seeds/notebooks-$$seed || exit 1; done; \
+	  $(BIN)/python benchmarks/course_seeds.py runs/seeds)
 	$(call timed,a taste of one's own,$(BIN)/python benchmarks/taste.py)
 	$(call timed,closed form,$(BIN)/python benchmarks/closed_form.py)
 	$(call timed,how PPO holds,$(BIN)/python benchmarks/ppo_stability.py)

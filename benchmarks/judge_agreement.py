@@ -1,15 +1,18 @@
-"""How often the gold judge agrees with a reader who ranked pairs of replies blind.
+"""How often the gold judge agrees with readers who ranked replies blind.
 
     python benchmarks/judge_agreement.py
 
 `tests/data/ranked_pairs.jsonl` holds 200 pairs of real replies (SFT and RLHF, development prompts)
 with the choice of a reader who knew the village's facts and neither the judge nor who wrote what.
-The reader was an AI assistant that read each pair, not a person. Writes its section of
-docs/benchmarks.md.
+`tests/data/ranked_items.jsonl` holds 50 items drawn from `data/rankings_sample.jsonl`, four replies
+each in another order, as another reader ranked them who knew the guidelines and no fact of the
+village; `decide` says whether they found something to decide. Both readers were AI assistants that
+read each text, not people. Writes its sections of docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -35,9 +38,32 @@ def outcome(pair: dict) -> float | None:
     return float(judged == pair["choice"])
 
 
+def read(name: str) -> list[dict]:
+    """The records of a file of tests/data."""
+    lines = (ROOT / "tests" / "data" / name).read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def of_items(items: list[dict]) -> str:
+    """Items with something to decide, and how often the judge orders two replies as the reader."""
+    hits, prompts = [], []
+    for item in items:
+        place = {reply: tier for tier, members in enumerate(item["tiers"]) for reply in members}
+        gold = [judge(item["prompt"], reply).gold for reply in item["replies"]]
+        for a, b in itertools.combinations(range(len(gold)), 2):
+            if abs(gold[a] - gold[b]) >= GAP and place[a] != place[b]:
+                hits.append(float((gold[a] > gold[b]) == (place[a] < place[b])))
+                prompts.append(item["prompt"])
+    decide = sum(item["decide"] for item in items)
+    same = interval(clustered_interval(hits, prompts))
+    return markdown_table(
+        ["items", "something to decide", "pairs apart to both", "in the judge's order"],
+        [[str(len(items)), f"{decide} (wanted: 35)", str(len(hits)), same]],
+    )
+
+
 def main() -> None:
-    lines = (ROOT / "tests" / "data" / "ranked_pairs.jsonl").read_text("utf-8").splitlines()
-    pairs = [json.loads(line) for line in lines]
+    pairs = read("ranked_pairs.jsonl")
     rows = []
     for name, chosen in (
         ("all pairs", pairs),
@@ -57,8 +83,9 @@ def main() -> None:
         )
     header = ["", "pairs", "agreement, a tie of one counts a half", "where neither says tie"]
     table = markdown_table(header, rows)
-    print(table)
-    fill_sections(ROOT / "docs" / "benchmarks.md", {"judge": table})
+    items = of_items(read("ranked_items.jsonl"))
+    print(table, items, sep="\n\n")
+    fill_sections(ROOT / "docs" / "benchmarks.md", {"judge": table, "items": items})
 
 
 if __name__ == "__main__":

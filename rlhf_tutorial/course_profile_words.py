@@ -91,7 +91,7 @@ def _axes(profile: Profile) -> list[str]:
         said.append(f"What you turn away from, all else being equal: {told}.")
     if unclear:
         said.append(
-            f"About {_list(unclear)} your rankings do not say whether you want more or less of it."
+            f"About {_list(unclear)} your rankings do not say if you want more or less of them."
         )
     if untested:
         said.append(f"No item tested {_list(untested)}: the replies that you saw did not differ.")

@@ -93,7 +93,7 @@ def learning_curves(histories: Mapping[str, Sequence[Row]]) -> Figure:
 
 
 def axes_bars(models: Mapping[str, Mapping[str, float | None]]) -> Figure:
-    """Gold reward and the six axes of each model as bars side by side.
+    """Gold score and the six axes of each model as bars side by side.
 
     `models` is the part `models` of the report. What was not measured has no bar.
     """
@@ -114,7 +114,7 @@ def axes_bars(models: Mapping[str, Mapping[str, float | None]]) -> Figure:
             places, heights, width * 0.92, color=MODEL_COLOURS[name], label=MODEL_NAMES[name]
         )
         axes.bar_label(bars, fmt="%.2f", fontsize=6.5, color=INK, padding=1)
-    axes.set_xticks(range(len(quantities)), ["gold reward", *AXES])
+    axes.set_xticks(range(len(quantities)), ["gold", *AXES])
     axes.grid(axis="x", visible=False)
     axes.set_ylim(0, 1.08)
     label(axes, y="mean score (0 to 1)")

@@ -154,7 +154,7 @@ def bits_on_one_axis(bits: Mapping[str, float], colours: Mapping[str, str]) -> F
     axes.set_ylim(len(bits) - 0.5, -0.5)
     axes.set_xlim(0, 1.45 * max(bits.values()))
     axes.grid(axis="y", visible=False)
-    label(axes, x="bits a token on documents that nobody trained on (fewer is better)")
+    label(axes, x="bits a token on fresh documents (fewer is better)")
     return figure
 
 

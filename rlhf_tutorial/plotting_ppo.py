@@ -152,7 +152,7 @@ def clip_shape(ratios: Sequence[float], gains: Mapping[str, Sequence[float]], cl
         axes.axvspan(1 - clip, 1 + clip, color=GRID, alpha=0.6, linewidth=0)
         axes.plot(ratios, values, color=LINE_COLOURS[1])
         axes.plot([1], [values[list(ratios).index(1.0)]], "o", color=INK)
-        label(axes, x="ratio π / π_old", y="" if index else "objective", title=title)
+        label(axes, x="ratio π / π_old", y="" if index else "gain (units of A)", title=title)
     return figure
 
 

@@ -104,6 +104,17 @@ def artefact_of(run: Path, stage: str) -> Path:
     return next(p for p in (run / "artefacts").iterdir() if p.name.startswith(f"{stage}-"))
 
 
+def an_untrained_model(folder: Path, run: Path) -> None:
+    """What pretraining with a learning rate of 0 would give."""
+    untrained = models.build_language_model("1m", load_tokenizer(folder), seed=0)
+    untrained.save_pretrained(folder)
+
+
+def the_base_model_instead(folder: Path, run: Path) -> None:
+    """What SFT with a learning rate of 0 would give."""
+    shutil.copy(artefact_of(run, "base") / "model.safetensors", folder / "model.safetensors")
+
+
 def the_sft_model_instead(folder: Path, run: Path) -> None:
     """What PPO with a learning rate of 0 would give."""
     shutil.copy(artefact_of(run, "sft") / "model.safetensors", folder / "model.safetensors")
@@ -168,6 +179,8 @@ def last_cell_fails(number: str, monkeypatch, environment: dict[str, str]) -> st
     ("number", "stage", "spoil"),
     [
         pytest.param("00", "rlhf", the_sft_model_instead, marks=pytest.mark.medium),
+        pytest.param("01", "base", an_untrained_model, marks=pytest.mark.slow),
+        pytest.param("02", "sft", the_base_model_instead, marks=pytest.mark.slow),
         pytest.param("03", "rankings", shuffled_labels, marks=pytest.mark.slow),
         pytest.param("04", "rankings", shuffled_labels, marks=pytest.mark.slow),
         pytest.param("05", "rlhf", the_sft_model_instead, marks=pytest.mark.slow),

@@ -74,9 +74,9 @@ def win_rate(function: Callable[[Sequence[float], Sequence[float]], float]) -> s
 @exercise(
     "00.3",
     hints=(
-        "Prompts that sound harmful and are not are a good place to look.",
-        'More of them: prompts.draw_prompts(20, split="test", seed=1, kind="lookalike").',
-        "Requests for one sentence, or for a sentence with two words in it, are another place.",
+        "Few prompts qualify. Begin with the family in which RLHF stands lowest in the picture.",
+        "Requests for a form are a good place: one sentence, yes or no, a sentence with two words.",
+        'Many of them: prompts.draw_prompts(20, split="test", seed=1, families=["constraint"]).',
     ),
 )
 def worse_than_sft(prompt: str, replies: Mapping[str, str]) -> str:

@@ -76,9 +76,9 @@ def calibration_error(answer: Callable[[Sequence[dict]], float]) -> str:
 @exercise(
     "04.3",
     hints=(
-        "Section 7 shows changes that the reward model likes and the judge does not.",
+        "In section 7, look for a change that costs much by gold and little by reward.",
         "What happens if a right reply is said twice? And three times?",
-        "A courtesy at the end can pay for a wrong word.",
+        "A slip that costs little by reward can be paid for with a courtesy at the end.",
     ),
 )
 def fools(
