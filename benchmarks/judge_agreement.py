@@ -13,7 +13,6 @@ read each text, not people. Writes its sections of docs/benchmarks.md.
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from rlhf_tutorial.evaluation import clustered_interval  # noqa: E402
+from rlhf_tutorial.json_records import read_records  # noqa: E402
 from rlhf_tutorial.reporting import fill_sections, interval, markdown_table  # noqa: E402
 from rlhf_tutorial.village.gold import judge  # noqa: E402
 
@@ -40,8 +40,7 @@ def outcome(pair: dict) -> float | None:
 
 def read(name: str) -> list[dict]:
     """The records of a file of tests/data."""
-    lines = (ROOT / "tests" / "data" / name).read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return [record for _, record in read_records(ROOT / "tests" / "data" / name)]
 
 
 def of_items(items: list[dict]) -> str:

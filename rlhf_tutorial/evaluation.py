@@ -11,8 +11,9 @@ numbers, and a test simulates how often it holds the truth.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -249,34 +250,43 @@ def gold_by_family(records: Sequence[ScoredReply]) -> dict[str, float]:
     return {family: math.fsum(values) / len(values) for family, values in scores.items()}
 
 
-def agreement_with_gold(
+def ordered_as_gold(
     reward_scores: Sequence[float],
     records: Sequence[ScoredReply],
     minimum_gap: float = 0.05,
     left_out_kinds: Sequence[str] = ("taste",),
-) -> dict[str, float | int | None]:
-    """How often a reward model orders two replies to a prompt as gold does: {"accuracy", "pairs"}.
+) -> list[tuple[float, str]]:
+    """For each pair of replies to one prompt: 1 if scores order it as gold, else 0; its template.
 
     Only pairs whose gold differs by at least `minimum_gap` count, and matters of taste, where gold
-    takes no side, are left out. Equal reward scores count a half. Accuracy is None without pairs.
+    takes no side, are left out. Equal reward scores count a half. `clustered_interval` of the two
+    columns says how sure their mean is.
     """
     if len(reward_scores) != len(records):
         raise ValueError(f"{len(reward_scores)} reward scores but {len(records)} scored replies")
-    by_prompt: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    by_prompt: dict[str, list[tuple[float, ScoredReply]]] = defaultdict(list)
     for reward, record in zip(reward_scores, records, strict=True):
         if record.kind not in left_out_kinds:
-            by_prompt[record.prompt].append((float(reward), record.gold))
-    outcomes = Counter[str]()
+            by_prompt[record.prompt].append((float(reward), record))
+    outcomes = []
     for scored in by_prompt.values():
-        for index, (reward, gold) in enumerate(scored):
-            for other_reward, other_gold in scored[index + 1 :]:
-                if abs(gold - other_gold) < minimum_gap - TIE:
-                    continue
-                agreement = (reward - other_reward) * (gold - other_gold)
-                outcomes["agree" if agreement > 0 else "tie" if agreement == 0 else "differ"] += 1
-    pairs = outcomes.total()
-    accuracy = (outcomes["agree"] + 0.5 * outcomes["tie"]) / pairs if pairs else None
-    return {"accuracy": accuracy, "pairs": pairs}
+        for (reward, one), (other_reward, other) in itertools.combinations(scored, 2):
+            if abs(one.gold - other.gold) >= minimum_gap - TIE:
+                agreement = (reward - other_reward) * (one.gold - other.gold)
+                outcome = 0.5 if agreement == 0 else float(agreement > 0)
+                outcomes.append((outcome, one.template))
+    return outcomes
+
+
+def agreement_with_gold(
+    reward_scores: Sequence[float], records: Sequence[ScoredReply], **options
+) -> dict[str, float | int | None]:
+    """How often a reward model orders two replies to a prompt as gold does: {"accuracy", "pairs"}.
+
+    `options` are those of `ordered_as_gold`. Accuracy is None without pairs.
+    """
+    outcomes = [outcome for outcome, _ in ordered_as_gold(reward_scores, records, **options)]
+    return {"accuracy": mean_or_none(outcomes), "pairs": len(outcomes)}
 
 
 def mean_or_none(values: Sequence[float]) -> float | None:
