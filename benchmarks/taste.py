@@ -9,7 +9,8 @@ the replies that were sampled for the colleagues, and `after colleagues` from th
 the simulated colleagues. Held-out agreement chooses among them, and says beforehand whether the
 rankings carry a reward model at all. Then a short PPO run with the chosen one, and one with the
 naive one beside it, judged by each person's own noiseless utility against SFT on test prompts. Uses
-the runs of `benchmarks/five_seeds.py` and builds what is missing there.
+the runs of `benchmarks/five_seeds.py` and builds what is missing there. A seed takes 12 minutes;
+rows of seeds that are not asked for stay in the table.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from transformers.utils import logging  # noqa: E402
 
+from benchmarks.time_to_aligned import section  # noqa: E402
 from rlhf_tutorial import own_taste, reward, reward_trust, sampling, stages, stages_run  # noqa: E402
 from rlhf_tutorial.ppo import train_ppo  # noqa: E402
 from rlhf_tutorial.reporting import fill_sections, markdown_table  # noqa: E402
@@ -184,11 +186,20 @@ def one_seed(seed: int, split: str) -> list[list[str]]:
     return rows
 
 
+def together(before: list[list[str]], rows: list[list[str]]) -> list[list[str]]:
+    """Rows of other seeds that are in the table already, and these; in the order of the seeds."""
+    measured = {row[0] for row in rows}
+    kept = [row for row in before if row[0] not in measured]
+    return sorted(kept + rows, key=lambda row: int(row[0]))
+
+
 def write_table(rows: list[list[str]]) -> None:
     """Put the rows so far into the benchmarks page."""
+    page = ROOT / "docs" / "benchmarks.md"
     header = ["seed", "person", "reward model", "held-out agreement", "carried"]
     header += ["own utility over SFT", "the others'"]
-    fill_sections(ROOT / "docs" / "benchmarks.md", {"taste": markdown_table(header, rows)})
+    rows = together(section(page.read_text(encoding="utf-8"), "taste"), rows)
+    fill_sections(page, {"taste": markdown_table(header, rows)})
 
 
 def main() -> int:
