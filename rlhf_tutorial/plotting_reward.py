@@ -92,12 +92,13 @@ def training(losses: Sequence[float], looks: Sequence[Mapping[str, float]]) -> F
     left.plot(steps, smooth, color=LINE_COLOURS[3], linewidth=1.8)
     left.axhline(math.log(2), color=INK, linestyle="--", linewidth=1)
     left.set_ylim(0, 1.2)
-    label(left, x="step", y="loss (nats a pair)", title="dashed: a coin, ln 2")
+    label(left, x="step", y="loss (nats a pair)", title="black dashes: a coin, ln 2")
     for index, key in enumerate(("held_out", "gold")):
         curve(right, looks, key, index)
     right.axhline(0.5, color=INK, linestyle="--", linewidth=1)
     right.set_ylim(0.2, 1)  # an untrained head may order worse than a coin
-    label(right, x="step", y="pairs ordered alike (share)", title="dashed: a coin", legend=True)
+    words = {"x": "step", "y": "pairs ordered alike (share)", "title": "black dashes: a coin"}
+    label(right, **words, legend=True)
     return figure
 
 
@@ -118,11 +119,14 @@ def accuracy_by_gap(gaps: Sequence[str], rows: Sequence[Interval]) -> Figure:
 
 
 def learning_curve(counts: Sequence[int], agreements: Mapping[int, Sequence[float]]) -> Figure:
-    """Agreement with gold over the number of rankings; `agreements` holds the runs of a count."""
+    """Agreement with gold over the number of rankings; `agreements` holds the runs of a count.
+
+    The line ends before the last count, whose settings are others.
+    """
     figure, all_axes = new_figure(width=5.8, height=3.3)
     axes = all_axes[0][0]
     means = [sum(agreements[count]) / len(agreements[count]) for count in counts]
-    axes.plot(counts, means, color=LINE_COLOURS[3], linewidth=1.8)
+    axes.plot(counts[:-1], means[:-1], color=LINE_COLOURS[3], linewidth=1.8)
     for count in counts:
         runs = agreements[count]
         axes.scatter([count] * len(runs), runs, 30, color=LINE_COLOURS[3], zorder=3)
