@@ -9,8 +9,8 @@ the replies that were sampled for the colleagues, and `after colleagues` from th
 the simulated colleagues. Held-out agreement chooses among them, and says beforehand whether the
 rankings carry a reward model at all. Then a short PPO run with the chosen one, and one with the
 naive one beside it, judged by each person's own noiseless utility against SFT on test prompts. Uses
-the runs of `benchmarks/five_seeds.py` and builds what is missing there. A seed takes 12 minutes;
-rows of seeds that are not asked for stay in the table.
+the runs of `benchmarks/five_seeds.py` and builds what is missing there. A seed takes some
+12 minutes; rows of seeds that are not asked for stay in the table.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def main() -> int:
     rows: list[list[str]] = []
     for seed in options.seeds:
         rows += one_seed(seed, options.split)
-        if options.split == "test":  # after each seed: nine minutes of work are worth keeping
+        if options.split == "test":  # after each seed: its minutes are worth keeping
             write_table(rows)
     return 0
 

@@ -118,15 +118,18 @@ def accuracy_by_gap(gaps: Sequence[str], rows: Sequence[Interval]) -> Figure:
     return figure
 
 
-def learning_curve(counts: Sequence[int], agreements: Mapping[int, Sequence[float]]) -> Figure:
+def learning_curve(
+    counts: Sequence[int], agreements: Mapping[int, Sequence[float]], apart: Sequence[int] = ()
+) -> Figure:
     """Agreement with gold over the number of rankings; `agreements` holds the runs of a count.
 
-    The line ends before the last count, whose settings are others.
+    A line joins the means of the counts, but for those `apart`, which were made in another way.
     """
     figure, all_axes = new_figure(width=5.8, height=3.3)
     axes = all_axes[0][0]
-    means = [sum(agreements[count]) / len(agreements[count]) for count in counts]
-    axes.plot(counts[:-1], means[:-1], color=LINE_COLOURS[3], linewidth=1.8)
+    joined = [count for count in counts if count not in apart]
+    means = [sum(agreements[count]) / len(agreements[count]) for count in joined]
+    axes.plot(joined, means, color=LINE_COLOURS[3], linewidth=1.8)
     for count in counts:
         runs = agreements[count]
         axes.scatter([count] * len(runs), runs, 30, color=LINE_COLOURS[3], zorder=3)
