@@ -6,10 +6,9 @@ lasts, from outside, as the faults of `ppo_faults.py` do. `ppo_details.py` runs 
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -20,10 +19,17 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rlhf_tutorial import ppo  # noqa: E402
-from rlhf_tutorial.models import PolicyWithValue  # noqa: E402
+from rlhf_tutorial.policy_with_value import PolicyWithValue  # noqa: E402
 from rlhf_tutorial.ppo_faults_job import Job, other_settings  # noqa: E402
-from rlhf_tutorial.ppo_math import masked_mean, whiten  # noqa: E402
-from rlhf_tutorial.replies import ReplyForward  # noqa: E402
+from rlhf_tutorial.ppo_math import (  # noqa: E402
+    clipped_value_loss,
+    gae,
+    masked_mean,
+    per_token_rewards,
+    whiten,
+)
+from rlhf_tutorial.replies import Replies, ReplyForward  # noqa: E402
+from rlhf_tutorial.sampling import Rollout  # noqa: E402
 
 ENTROPY_BONUS = 0.01  # of the loss, as in "The 37 Implementation Details"
 KL_TARGET = 4.0  # nats a reply; about where the quick preset's fixed β ends
@@ -43,46 +49,109 @@ def settings(**changes) -> Callable[[Job], AbstractContextManager]:
     return lambda job: other_settings(job, **changes)
 
 
-class ValueNetwork(nn.Module):
-    """A network of its own for the values, which starts as the reward model."""
-
-    def __init__(self, reward_model):
-        super().__init__()
-        self.model = copy.deepcopy(reward_model)
-        self.trunk = ReplyForward(self.model)
-        self.mean = getattr(reward_model.config, "reward_mean", 0.0)
-        self.std = getattr(reward_model.config, "reward_std", 1.0)
-
-    def forward(self, replies) -> torch.Tensor:
-        """Values `(tokens,)` of the places that predict the reply tokens."""
-        scores = self.model.score(self.trunk.states(replies)).squeeze(-1).float()
-        return (scores - self.mean) / self.std
+def value_network(job: Job):
+    """The values have a network of their own, which starts as the reward model."""
+    return patch.object(job, "policy", PolicyWithValue(job.policy, job.reward_model))
 
 
-class TwoNetworks(ReplyForward):
-    """Reads each reply twice: the policy's trunk does not learn values."""
+def one_place_more(rollout: Rollout, width: int) -> Rollout:
+    """Each reply with a place after its last token; one of the full width has no room for it."""
+    empty = torch.zeros_like(rollout.reply_ids[:, :1])
+    ids, mask = (torch.cat([part, empty], 1) for part in (rollout.reply_ids, rollout.reply_mask))
+    lengths = rollout.reply_mask.sum(1).long()
+    mask[torch.arange(len(mask)), lengths] = (lengths < width).to(mask.dtype)
+    return replace(rollout, reply_ids=ids, reply_mask=mask)
 
-    def forward(self, replies, temperature: float, train_trunk: bool = True):
-        distribution = self.distribution(self.states(replies), temperature)
-        with torch.no_grad():
-            entropies = -(distribution.exp() * distribution).sum(-1)
-        chosen = distribution.gather(1, replies.labels[replies.mask].unsqueeze(1)).squeeze(1)
-        return tuple(replies.spread(flat) for flat in (chosen, self.value_head(replies), entropies))
 
-    @torch.no_grad()
-    def all_values(self, replies, micro_batch_size: int) -> torch.Tensor:
-        whole = torch.zeros_like(replies.mask, dtype=torch.float32)
-        for index, part in replies.parts(micro_batch_size):
-            whole[index, : part.mask.shape[1]] = part.spread(self.value_head(part))
-        return whole
+@dataclass(frozen=True)
+class LongerExperience(ppo.Experience):
+    """Values and returns have the place after the end as well."""
+
+    longer: Replies
 
 
 @contextmanager
-def value_network(job: Job) -> Iterator[None]:
-    actor = PolicyWithValue(job.policy)
-    actor.value_head = ValueNetwork(job.reward_model)
-    with patch.object(job, "policy", actor), patch.object(ppo, "ReplyForward", TwoNetworks):
+def after_the_end(job: Job) -> Iterator[None]:
+    """The score stands one place after the reply's last token, and the value there is learnt."""
+    plain_assess, plain_loss = ppo.assess, ppo.ppo_loss
+    whole = job.settings.batch_size // job.settings.minibatches
+
+    def assess(net, reference_net, replies, rollout, scores, beta, settings):
+        plain = plain_assess(net, reference_net, replies, rollout, scores, beta, settings)
+        device, width = replies.ids.device, replies.mask.shape[1]
+        longer = Replies.of(one_place_more(rollout, settings.max_new_tokens), device)
+        values = net.all_values(longer, settings.micro_batch_size)
+        kl = nn.functional.pad(plain.kl, (0, longer.mask.shape[1] - width))
+        rewards = per_token_rewards(plain.scores, kl, beta, longer.mask)
+        advantages, returns = gae(rewards, values, longer.mask, settings.gamma, settings.lam)
+        advantages = advantages[:, :width].masked_fill(~replies.mask, 0.0)
+        if settings.whiten_advantages:
+            advantages = whiten(advantages, replies.mask)
+        new = {"values": values, "returns": returns, "advantages": advantages, "longer": longer}
+        return LongerExperience(**(vars(plain) | new))
+
+    def loss_of_all_places(net, batch, index, part, settings, count, warming=False):
+        valueless = replace(settings, value_coefficient=0.0)
+        loss, measures = plain_loss(net, batch, index, part, valueless, count, warming)
+        longer = batch.longer.rows(index)
+        states = net.states(longer, net.value_trunk)
+        places = index, slice(longer.mask.shape[1])
+        value_loss, _ = clipped_value_loss(
+            longer.spread(net.value_head(states).squeeze(-1).float()),
+            batch.values[places],
+            batch.returns[places],
+            longer.mask,
+            settings.value_clip,
+        )
+        return loss + settings.value_coefficient * value_loss, measures
+
+    with (
+        other_settings(job, micro_batch_size=whole),  # a part is a minibatch: its mean is the mean
+        patch.object(ppo, "assess", assess),
+        patch.object(ppo, "ppo_loss", loss_of_all_places),
+    ):
         yield
+
+
+def together(*changes: Callable[[Job], AbstractContextManager]):
+    """Several details at once."""
+
+    @contextmanager
+    def change(job: Job) -> Iterator[None]:
+        with ExitStack() as stack:
+            for one in changes:
+                stack.enter_context(one(job))
+            yield
+
+    return change
+
+
+def whole_batches(job: Job):
+    """An epoch's last batch is dropped if it is not full."""
+    plain = ppo.shuffled_epochs
+
+    def batches(count: int, batch_size: int, *, seed: int) -> Iterator[list[int]]:
+        if count < batch_size:
+            raise ValueError(f"{count} prompts make no batch of {batch_size}")
+        for epoch in plain(count, count, seed=seed):
+            for start in range(0, count - batch_size + 1, batch_size):
+                yield epoch[start : start + batch_size]
+
+    return patch.object(ppo, "shuffled_epochs", batches)
+
+
+def padding_ends(job: Job):
+    """A sampled padding token ends the reply before it, but for one at the reply's start."""
+    plain = ppo.sample
+
+    def sample(model, tokenizer, prompts, **options) -> Rollout:
+        rollout = plain(model, tokenizer, prompts, **options)
+        padding = (rollout.reply_ids == tokenizer.pad_token_id) & rollout.reply_mask.bool()
+        padding[:, 0] = False
+        before = padding.cumsum(1) == 0
+        return replace(rollout, reply_mask=rollout.reply_mask * before)
+
+    return patch.object(ppo, "sample", sample)
 
 
 def orthogonal_value_head(job: Job):
@@ -187,6 +256,10 @@ def minus_one(job: Job) -> Iterator[None]:
 
 PUT_IN = {
     "value network": Detail("a value network of its own, from the reward model", value_network),
+    "after the end": Detail("score and a learnt value one place after the end", after_the_end),
+    "TRL's values": Detail("these two together", together(value_network, after_the_end)),
+    "whole batches": Detail("an epoch's last incomplete batch dropped", whole_batches),
+    "padding ends": Detail("a sampled padding token ends the reply", padding_ends),
     "value warm-up": Detail(
         "3 first steps train the value head alone", settings(value_warmup_steps=3)
     ),

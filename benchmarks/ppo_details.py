@@ -1,6 +1,6 @@
 """What each implementation detail of PPO does: put in or taken out, one at a time.
 
-    python benchmarks/ppo_details.py                 all runs, then the table (about 40 minutes)
+    python benchmarks/ppo_details.py                 all runs, then the table (about an hour)
     python benchmarks/ppo_details.py --seconds 600   start no run after that; call it again
     python benchmarks/ppo_details.py --seconds 0     no run: a table of what is there
 

@@ -17,24 +17,18 @@ from rlhf_tutorial.village import gold
 
 ROOT = Path(__file__).resolve().parents[1]
 REPLIES = 4  # to each prompt, so that the sampling of replies adds little noise
-SOURCES = {  # what decides a side's row
-    "ours": (
-        "benchmarks/ppo_sides.py",
-        "benchmarks/ppo_tasks.py",
-        *(
-            f"rlhf_tutorial/{name}.py"
-            for name in ("ppo", "ppo_math", "replies", "sampling", "decoding", "reward")
-        ),
-    ),
-    "trl": ("benchmarks/ppo_sides.py", "benchmarks/ppo_tasks.py"),
-}
+RUNS = {"ours": "ours", "network": "ours, value network", "trl": "TRL"}  # what is set side by side
+BOTH = ("benchmarks/ppo_sides.py", "benchmarks/ppo_tasks.py")
+PARTS = ("ppo", "ppo_math", "policy_with_value", "replies", "sampling", "decoding", "reward")
+OURS = BOTH + tuple(f"rlhf_tutorial/{name}.py" for name in PARTS)
+SOURCES = {"ours": OURS, "network": OURS, "trl": BOTH}  # what decides a run's row
 MEASURES = {"gold": "gold reward", "kl": "KL", "score": "reward model"}
 
 
-def key(side: str, seed: int, settings: dict, weights: str) -> str:
+def key(run: str, seed: int, settings: dict, weights: str) -> str:
     """What a finished run must have been run with to be kept."""
-    source = [(ROOT / name).read_text(encoding="utf-8") for name in SOURCES[side]]
-    text = json.dumps([side, seed, settings, weights, REPLIES, *source], sort_keys=True)
+    source = [(ROOT / name).read_text(encoding="utf-8") for name in SOURCES[run]]
+    text = json.dumps([run, seed, settings, weights, REPLIES, *source], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -86,56 +80,46 @@ def mean_interval(values: list[float], confidence: float = 0.95) -> dict[str, fl
     return {"mean": mean, "low": mean - reach, "high": mean + reach}
 
 
-def differences(rows: list[dict], of: str) -> dict[int, float]:
-    """Ours less TRL's by seed, where both have run."""
-    found = {(row["side"], row["seed"]): row[of] for row in rows}
+def differences(rows: list[dict], run: str, of: str) -> dict[int, float]:
+    """One of our runs less TRL's by seed, where both have run."""
+    found = {(row["run"], row["seed"]): row[of] for row in rows}
     seeds = sorted({seed for _, seed in found})
     return {
-        seed: found["ours", seed] - found["trl", seed]
+        seed: found[run, seed] - found["trl", seed]
         for seed in seeds
-        if ("ours", seed) in found and ("trl", seed) in found
+        if (run, seed) in found and ("trl", seed) in found
     }
 
 
 def table(rows: list[dict]) -> str:
-    """One line a seed, and the mean differences with their intervals."""
-    found = {(row["side"], row["seed"]): row for row in rows}
-    header = ["seed"]
-    for words in MEASURES.values():
-        header += [f"{words}, ours", "TRL", "ours − TRL"]
+    """One line a seed, the means, and the mean differences from TRL with their intervals."""
+    found = {(row["run"], row["seed"]): row for row in rows}
+    columns = [(of, run) for of in MEASURES for run in RUNS]
     lines = []
     for seed in sorted({row["seed"] for row in rows}):
-        line = [str(seed)]
-        for of in MEASURES:
-            sides = [found.get((side, seed), {}).get(of) for side in ("ours", "trl")]
-            both = None if None in sides else sides[0] - sides[1]
-            line += [reporting.number(value, 3) for value in (*sides, both)]
-        lines.append(line)
-    last = ["mean [95 % interval]"]
-    for of in MEASURES:
-        for side in ("ours", "trl"):
-            values = [row[of] for row in rows if row["side"] == side]
-            last.append(reporting.number(statistics.fmean(values) if values else None, 3))
-        gaps = list(differences(rows, of).values())
-        last.append(reporting.interval(mean_interval(gaps), 3) if gaps else "–")
-    return reporting.markdown_table(header, [*lines, last])
+        values = [found.get((run, seed), {}).get(of) for of, run in columns]
+        lines.append([str(seed), *(reporting.number(value, 3) for value in values)])
+    means, gaps = ["mean"], ["less TRL's [95 % interval]"]
+    for of, run in columns:
+        values = [row[of] for row in rows if row["run"] == run]
+        means.append(reporting.number(statistics.fmean(values) if values else None, 3))
+        less = [] if run == "trl" else list(differences(rows, run, of).values())
+        gaps.append(reporting.interval(mean_interval(less), 3) if less else "–")
+    header = ["seed", *(f"{MEASURES[of]}, {RUNS[run]}" for of, run in columns)]
+    return reporting.markdown_table(header, [*lines, means, gaps])
 
 
 def note(rows: list[dict], start: dict[str, float], steps: int, size: str) -> str:
     """What was run, from a model of which size, and what SFT has before it."""
-    minutes = {
-        side: [row["seconds"] / 60 for row in rows if row["side"] == side] for side in SOURCES
-    }
-    took = ", ".join(
-        f"{statistics.median(values):.1f} minutes {side}"
-        for side, values in minutes.items()
-        if values
+    minutes = {run: [row["seconds"] / 60 for row in rows if row["run"] == run] for run in RUNS}
+    took = "; ".join(
+        f"{RUNS[run]} {statistics.median(values):.1f}" for run, values in minutes.items() if values
     )
     return (
         f"{steps} steps of PPO from one SFT model and one reward model (preset quick, seed 0, "
         f"{size}); the seeds are PPO's. Development prompts, {REPLIES} replies each at temperature "
         f"1, by this project's sampler for both. SFT itself: gold reward {start['gold']:.3f}, "
-        f"reward model {start['score']:.3f}. KL is in nats a reply. A run (median): {took}. "
-        f"Intervals are Student's, over seeds, of the paired differences. "
+        f"reward model {start['score']:.3f}. KL is in nats a reply. Minutes a run (median): "
+        f"{took}. Intervals are Student's, over seeds, of the paired differences. "
         f"{bench_table.machine_line()}"
     )

@@ -74,6 +74,7 @@ def ours(task: dict) -> None:
     """`rlhf_tutorial.ppo.train_ppo` on the task."""
     import_what_comes_later()
     from rlhf_tutorial import models
+    from rlhf_tutorial.policy_with_value import PolicyWithValue
     from rlhf_tutorial.ppo import PPOSettings, train_ppo
     from rlhf_tutorial.reward import score_ids, score_rollout
     from rlhf_tutorial.tokenizer import load_tokenizer
@@ -90,7 +91,7 @@ def ours(task: dict) -> None:
     settings = PPOSettings(**task["settings"])
     started = time.perf_counter()
     train_ppo(
-        policy,
+        PolicyWithValue(policy, reward_model if task["value_network"] else None),
         reference,
         tokenizer,
         task["prompts"],

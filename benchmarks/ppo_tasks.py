@@ -37,6 +37,7 @@ class Models:
         seed: int,
         end_token: str,
         turns: bool = False,
+        value_network: bool = False,
         save: Path | None = None,
     ) -> dict:
         """A task for `ppo_sides.py`. Only plain values: it goes through a file of JSON."""
@@ -62,6 +63,7 @@ class Models:
             "seed": seed,
             "end_token": end_token,
             "turns": turns,
+            "value_network": value_network,  # of our side; TRL has one in any case
             "save": str(save) if save else None,
             "trl_rollout_batch": TRL_ROLLOUT_BATCH,
             "probe": {"prompts": probe, "replies": replies, "scores": scores.tolist()},

@@ -1,7 +1,7 @@
 """PPO beside TRL 1.12's, the last release that has it: speed, memory, and where 60 steps end.
 
     python benchmarks/ppo_vs_trl.py                      speed and memory, about 10 minutes
-    python benchmarks/ppo_vs_trl.py --parity             60 steps, five seeds, both: an hour or two
+    python benchmarks/ppo_vs_trl.py --parity             60 steps, five seeds, all: an hour or two
     python benchmarks/ppo_vs_trl.py --parity --seconds 900   what fits, then stop; call it again
 
 The script makes an environment for TRL of its own in runs/trl-1.12/venv, once (TORCH_INDEX as in
@@ -10,7 +10,8 @@ quick's SFT and reward model (built where missing); a side is a process of its o
 from plain folders (`ppo_sides.py`). Speed: both processes live side by side and take turns, a step
 each, after one warm-up step; the ratio is of neighbours. The learning rate is next to 0 there, so
 that both go on speaking as SFT does and have the same work in all steps. Memory is the most that a
-process held less what it held after its imports. Parity: finished runs are kept in
+process held less what it held after its imports. Parity: ours runs twice, with its value head on
+the policy's trunk and with a value network as TRL has one. Finished runs are kept in
 runs/trl-1.12/parity.jsonl; what was run with the same code, weights and settings is not run again.
 """
 
@@ -221,19 +222,22 @@ def measure_parity(options, models: ppo_tasks.Models, pythons: dict[str, Path]) 
     settings = replace(models.preset.ppo, steps=options.steps)
     done, rows = kept_runs.finished_runs(kept), []
     for seed in options.seeds:
-        for side in SIDES:
-            key = ppo_parity.key(side, seed, asdict(settings), models.fingerprint)
+        for run in ppo_parity.RUNS:
+            key = ppo_parity.key(run, seed, asdict(settings), models.fingerprint)
             row = done.get(key)
             if row is None and time.perf_counter() - started < options.seconds:
-                policy = options.out / f"policy-{side}-{seed}"
-                end = models.tokenizer.eos_token
-                task = models.task(settings, seed=seed, end_token=end, save=policy)
+                policy = options.out / f"policy-{run}-{seed}"
+                end, network = models.tokenizer.eos_token, run == "network"
+                task = models.task(
+                    settings, seed=seed, end_token=end, value_network=network, save=policy
+                )
+                side = "trl" if run == "trl" else "ours"
                 process = Side(side, task, options.out, pythons[side])
                 try:
                     ended = process.hear("done")
                 finally:
                     process.close()
-                row = {"key": key, "side": side, "seed": seed, "seconds": ended["seconds"]}
+                row = {"key": key, "run": run, "seed": seed, "seconds": ended["seconds"]}
                 row |= ppo_parity.evaluate(policy, models, seed)
                 kept_runs.keep(kept, row)
                 print(f"[ppo vs trl] {row}", flush=True)

@@ -1,4 +1,4 @@
-"""Models: GPT-2 from a size or a checkpoint, the reward model, and the policy with a value head.
+"""Models: GPT-2 from a size or a checkpoint, and the reward model on its trunk.
 
 All are plain transformers classes, so `save_pretrained` writes standard folders that TRL and others
 can read. No model is written here: the point of this course is what is done to one.
@@ -8,8 +8,7 @@ once and over-fitting is not what limits a model of 1 M weights, and because dro
 the log-probabilities of sampling and of training differ.
 
 Source: GPT-2, Radford et al. 2019; reward model from the language model's trunk, Stiennon et al.
-2020, arXiv 2009.01325, section 3.4; value head on the policy's trunk, Ziegler et al. 2019,
-arXiv 1909.08593.
+2020, arXiv 2009.01325, section 3.4.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ SIZES: dict[str, dict[str, int]] = {
 MATCHING_GAIN = 1.4  # how clearly a head of a new model tells its own word from others
 POSITION_START = 0.2  # of GPT-2's size: at the start what a word is counts more than where it is
 CONTEXT = 160  # tokens; the longest prompt and reply of the village have about 110
-VALUE_HEAD_FILE = "value_head.safetensors"
 # The same function as GPT-2's own "gelu_new", but one fused kernel: a step takes a quarter less.
 ACTIVATION = "gelu_pytorch_tanh"
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
@@ -158,45 +156,11 @@ def load_reward_model(path: str | Path, tokenizer=None):
     return model
 
 
-class PolicyWithValue(nn.Module):
-    """A language model and a linear value head on the same trunk.
+def load_trunk(path: str | Path, tokenizer=None):
+    """Load a `GPT2Model`, which has no head; checks and errors as `load_language_model`."""
+    from transformers import GPT2Model
 
-    One trunk serves both, so that a PPO step runs it once. The head starts at 0: the first
-    advantages are then the returns themselves and not the noise of a random head.
-    """
-
-    def __init__(self, policy):
-        super().__init__()
-        self.policy = policy
-        self.value_head = nn.Linear(policy.config.n_embd, 1).to(policy.device)
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
-
-    @property
-    def config(self):
-        return self.policy.config
-
-    def values(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Values `(...)` from hidden states `(..., hidden)`."""
-        return self.value_head(hidden).squeeze(-1)
-
-    def save_pretrained(self, path: str | Path) -> None:
-        """Write the policy as a standard folder and the value head beside it."""
-        from safetensors.torch import save_file
-
-        self.policy.save_pretrained(path)
-        save_file(self.value_head.state_dict(), str(Path(path) / VALUE_HEAD_FILE))
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path, tokenizer=None) -> PolicyWithValue:
-        """Load what `save_pretrained` wrote; without a saved value head, start from a fresh one."""
-        from safetensors.torch import load_file
-
-        policy = cls(load_language_model(path, tokenizer))
-        file = Path(path) / VALUE_HEAD_FILE
-        if file.exists():
-            policy.value_head.load_state_dict(load_file(str(file)))
-        return policy
+    return _load(GPT2Model, path, tokenizer)
 
 
 def count_weights(model: nn.Module) -> int:

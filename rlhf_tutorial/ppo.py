@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from rlhf_tutorial.batching import shuffled_epochs
-from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.ppo_checkpoint import PPOCheckpoint
 from rlhf_tutorial.ppo_checks import (
     PPOError,
@@ -76,7 +76,7 @@ class PPOSettings:
     clip: float = 0.2  # how far a token's probability ratio may usefully move in one step
     value_clip: float = 0.2  # how far a value may usefully move in one step, in reward units
     value_coefficient: float = 0.1  # weight of the value loss; the trunk is shared with the policy
-    value_warmup_steps: int = 0  # first steps that train nothing but the value head
+    value_warmup_steps: int = 0  # first steps that train nothing but the values
     kl_coefficient: float = 0.05  # beta: reward units a nat of KL from the reference
     kl_target: float | None = None  # nats a reply; if set, beta adapts to hold the KL there
     kl_budget: float | None = None  # nats a reply; if set, training ends where the KL passes it
@@ -246,7 +246,7 @@ def train_ppo(
         weight_decay=0.0,
         fused=True,
     )
-    plain_net = ReplyForward(actor.policy, actor.value_head)
+    plain_net = ReplyForward(actor.policy, actor.value_head, actor.value_trunk)
     net, optimizer = accelerator.prepare(plain_net, optimizer)
     reference_net = ReplyForward(reference).to(accelerator.device).eval()
     net.eval()  # dropout would make the log-probabilities of sampling wrong

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from rlhf_tutorial import ppo
-from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.ppo_faults_job import Job, other_settings
 from rlhf_tutorial.replies import ReplyForward
 from rlhf_tutorial.reward import score_ids

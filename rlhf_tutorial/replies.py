@@ -61,11 +61,19 @@ class Replies:
 
 
 class ReplyForward(nn.Module):
-    """One pass over prompts and replies: what PPO needs to know of each reply token."""
+    """One pass over prompts and replies: what PPO needs to know of each reply token.
 
-    def __init__(self, policy: nn.Module, value_head: nn.Module | None = None):
+    The value head reads the policy's states, or those of `value_trunk`, if there is one.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        value_head: nn.Module | None = None,
+        value_trunk: nn.Module | None = None,
+    ):
         super().__init__()
-        self.policy, self.value_head = policy, value_head
+        self.policy, self.value_head, self.value_trunk = policy, value_head, value_trunk
 
     def forward(self, replies: Replies, temperature: float, train_trunk: bool = True):
         """Log-probabilities, values and entropies, each `(batch, reply_time)`, 0 on padding."""
@@ -75,12 +83,18 @@ class ReplyForward(nn.Module):
         with torch.no_grad():
             entropies = -(distribution.exp() * distribution).sum(-1)
         chosen = distribution.gather(1, replies.labels[replies.mask].unsqueeze(1)).squeeze(1)
+        if self.value_trunk is not None:
+            states = self.states(replies, self.value_trunk)
         values = self.value_head(states).squeeze(-1).float()
         return replies.spread(chosen), replies.spread(values), replies.spread(entropies)
 
-    def states(self, replies: Replies) -> torch.Tensor:
-        """Hidden states `(tokens, width)` that predict the reply tokens of all rows in turn."""
-        hidden = self.policy.base_model(
+    def states(self, replies: Replies, trunk: nn.Module | None = None) -> torch.Tensor:
+        """Hidden states `(tokens, width)` that predict the reply tokens of all rows in turn.
+
+        They are the policy's, or those of `trunk`.
+        """
+        trunk = self.policy.base_model if trunk is None else trunk
+        hidden = trunk(
             input_ids=replies.ids, attention_mask=torch.ones_like(replies.ids), use_cache=False
         ).last_hidden_state
         rows, columns = replies.mask.nonzero(as_tuple=True)
@@ -96,7 +110,7 @@ class ReplyForward(nn.Module):
         """Values `(batch, reply_time)` of a whole batch; no head over the vocabulary is run."""
         whole = torch.zeros_like(replies.mask, dtype=torch.float32)
         for index, part in replies.parts(micro_batch_size):
-            values = self.value_head(self.states(part)).squeeze(-1).float()
+            values = self.value_head(self.states(part, self.value_trunk)).squeeze(-1).float()
             whole[index, : part.mask.shape[1]] = part.spread(values)
         return whole
 

@@ -128,8 +128,6 @@ def sample(
     uniform = torch.rand(rows, max_new_tokens, generator=generator).to(device)
     reply_ids = torch.full((rows, max_new_tokens), pad, device=device)
     logprobs = torch.zeros(rows, max_new_tokens, device=device)
-    lengths = torch.zeros(rows, dtype=torch.long, device=device)
-    finished = torch.zeros(rows, dtype=torch.bool, device=device)
 
     was_training = model.training
     model.eval()
@@ -145,41 +143,42 @@ def sample(
         if replies_per_prompt > 1:
             decode.repeat(replies_per_prompt)
             logits = logits.repeat_interleave(replies_per_prompt, 0)
-        alive = torch.ones_like(active, dtype=torch.bool)
+        alive, chances = torch.ones_like(active, dtype=torch.bool), uniform[active]
         for time in range(max_new_tokens):
             distribution = log_distribution(logits, temperature, top_k, top_p)
-            tokens = draw(distribution, uniform[active, time])
-            living = active[alive]
-            reply_ids[living, time] = tokens[alive]
-            logprobs[living, time] = distribution.gather(1, tokens[:, None]).squeeze(1)[alive]
-            lengths[living] = time + 1
-            ended = alive & (tokens == tokenizer.eos_token_id)
-            finished[active[ended]] = True
-            alive &= ~ended
+            tokens = draw(distribution, chances[:, time])
+            # Rows that have ended are written to until they are dropped; `written` hides it below.
+            reply_ids[active, time] = tokens
+            logprobs[active, time] = distribution.gather(1, tokens[:, None]).squeeze(1)
+            alive &= tokens != tokenizer.eos_token_id
             left = int(alive.sum())
             if left == 0 or time + 1 == max_new_tokens:
                 break
             if left <= (1 - DROP_SHARE) * len(alive):
                 kept = alive.nonzero().squeeze(1)
                 decode.keep(kept)
-                active, tokens, alive = active[kept], tokens[kept], alive[kept]
+                active, tokens, chances = active[kept], tokens[kept], chances[kept]
+                alive = alive[kept]
             logits = decode.step(tokens)
     model.train(was_training)
 
-    longest = int(lengths.max())
-    steps = torch.arange(longest, device=device)
-    reply_ids = reply_ids[:, :longest].contiguous()
+    ended = reply_ids == tokenizer.eos_token_id
+    written = ended.cumsum(1) - ended.long() == 0  # up to the first end token, it included
+    lengths = written.sum(1).tolist()
+    reply_ids, logprobs, written = (
+        part[:, : max(lengths)] for part in (reply_ids, logprobs, written)
+    )
     prompt_ids, prompt_mask = pad_left(encoded, pad, device)
-    written = [row[:length] for row, length in zip(reply_ids.tolist(), lengths, strict=True)]
+    replies = [row[:length] for row, length in zip(reply_ids.tolist(), lengths, strict=True)]
     return Rollout(
         prompts=[prompt for prompt in prompts for _ in range(replies_per_prompt)],
         prompt_ids=prompt_ids.repeat_interleave(replies_per_prompt, 0),
         prompt_mask=prompt_mask.repeat_interleave(replies_per_prompt, 0),
-        reply_ids=reply_ids,
-        reply_mask=(steps < lengths[:, None]).long(),
-        logprobs=logprobs[:, :longest].contiguous(),
-        finished=finished,
-        texts=decode_replies(tokenizer, written),
+        reply_ids=reply_ids.masked_fill(~written, pad),
+        reply_mask=written.long(),
+        logprobs=logprobs.masked_fill(~written, 0.0),
+        finished=ended.any(1),
+        texts=decode_replies(tokenizer, replies),
     )
 
 

@@ -12,7 +12,6 @@ from rlhf_tutorial.models import (
     ACTIVATION,
     SIZES,
     CheckpointError,
-    PolicyWithValue,
     build_language_model,
     build_reward_model,
     count_weights,
@@ -110,19 +109,6 @@ def test_reward_model_copies_the_trunk_and_starts_near_zero(tmp_path):
     assert torch.allclose(again(IDS).logits, scores, atol=1e-6)
     padded = torch.nn.functional.pad(IDS, (0, 3), value=tokenizer.pad_token_id)
     assert torch.allclose(again(padded).logits, scores, atol=1e-5)
-
-
-def test_policy_with_value_starts_at_zero_and_is_saved_beside_the_policy(tmp_path):
-    tokenizer = tiny_tokenizer()
-    policy = PolicyWithValue(build_language_model("1m", tokenizer, seed=0))
-    hidden = policy.policy.transformer(IDS).last_hidden_state
-    assert torch.equal(policy.values(hidden), torch.zeros(IDS.shape))
-    with torch.no_grad():
-        policy.value_head.weight.fill_(0.5)
-    policy.save_pretrained(tmp_path)
-    loaded = PolicyWithValue.from_pretrained(tmp_path, tokenizer)
-    assert torch.equal(loaded.value_head.weight, policy.value_head.weight)
-    assert same_weights(load_language_model(tmp_path, tokenizer), policy.policy)
 
 
 def test_foreign_checkpoint_gets_embeddings_for_added_tokens(tmp_path):

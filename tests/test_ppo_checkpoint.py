@@ -17,7 +17,8 @@ from accelerate import Accelerator
 from tiny import tiny_model, tiny_tokenizer
 
 from rlhf_tutorial import ppo_checkpoint
-from rlhf_tutorial.models import CheckpointError, PolicyWithValue
+from rlhf_tutorial.models import CheckpointError
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.ppo import PPOError, PPOSettings, train_ppo
 
 PROMPTS = ["hi", "where is the cat", "good day", "no", "thank you and your dog", "yes please"]

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
 from test_ppo_faults import PROMPTS, policy_that_ends
 from tiny import tiny_reward_model, tiny_tokenizer
+from torch import nn
 
 from benchmarks import ppo_detail_cases as cases
 from benchmarks import ppo_details
 from rlhf_tutorial import ppo
 from rlhf_tutorial.ppo_faults_job import Job
 from rlhf_tutorial.replies import Replies, ReplyForward
-from rlhf_tutorial.reward import score_rollout
 from rlhf_tutorial.sampling import sample
 
 SETTINGS = ppo.PPOSettings(
     steps=3, batch_size=24, max_new_tokens=12, learning_rate=1e-2, max_gradient_norm=0.01
 )
-PATCHED = ["ReplyForward", "ppo_loss", "set_rates", "whiten"]
+PATCHED = ["ReplyForward", "assess", "ppo_loss", "sample", "set_rates", "shuffled_epochs", "whiten"]
 
 
 def job(settings=SETTINGS, prompts=PROMPTS) -> Job:
@@ -41,8 +42,8 @@ def run(mine: Job, name: str | None) -> list[dict]:
         return mine.run(seed=0)
 
 
-def trained(name: str | None, settings=SETTINGS) -> torch.Tensor:
-    mine = job(settings)
+def trained(name: str | None, settings=SETTINGS, prompts=PROMPTS) -> torch.Tensor:
+    mine = job(settings, prompts)
     plain = [getattr(ppo, part) for part in PATCHED], mine.policy, mine.reward, mine.settings
     assert len(run(mine, name)) == settings.steps
     after = [getattr(ppo, part) for part in PATCHED], mine.policy, mine.reward, mine.settings
@@ -57,49 +58,78 @@ def plain() -> torch.Tensor:
 
 @pytest.mark.parametrize("name", cases.DETAILS)
 def test_each_detail_changes_the_run_and_leaves_nothing_behind(name, plain):
-    settings = SETTINGS
+    settings, prompts = SETTINGS, PROMPTS
     if name == "gains":  # a rate of its own is what it takes away
         settings = replace(SETTINGS, final_norm_learning_rate=0.1)
         plain = trained(None, settings)
     if name == "value clip":  # a value must have moved by more than the clip
         settings = replace(SETTINGS, value_clip=1e-3)
         plain = trained(None, settings)
-    assert not torch.equal(trained(name, settings), plain)
+    if name == "whole batches":  # a batch and a half
+        prompts = PROMPTS * 3
+        plain = trained(None, settings, prompts)
+    assert not torch.equal(trained(name, settings, prompts), plain)
 
 
-@pytest.fixture
-def beside_value_network():
-    """A job with a value network, what `train_ppo` makes of its policy, and some replies."""
+@pytest.mark.parametrize("lam", [1.0, 0.5])
+def test_a_score_after_the_end_is_the_same_return_a_place_later(lam):
+    """With values of 0 and λ = 1 no advantage changes; with λ = 0.5 the score arrives halved."""
+    mine = job(replace(SETTINGS, lam=lam, whiten_advantages=False))
+    rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
+    net = ReplyForward(mine.policy, nn.Linear(32, 1))
+    nn.init.zeros_(net.value_head.weight), nn.init.zeros_(net.value_head.bias)
+    parts = net, ReplyForward(mine.reference), Replies.of(rollout, "cpu"), rollout
+    parts += torch.arange(1.0, len(PROMPTS) + 1), 0.0, mine.settings
+    plain = ppo.assess(*parts)
+    with cases.after_the_end(mine):
+        shifted = ppo.assess(*parts)
+    full = rollout.reply_mask.sum(1, keepdim=True) == 12  # these have no place more
+    assert full.any() and not full.all()
+    expected = torch.where(full, 1.0, lam) * plain.advantages
+    torch.testing.assert_close(shifted.advantages, expected)
+    places = shifted.longer.mask.sum(1) - shifted.replies.mask.sum(1)
+    assert torch.equal(places, (~full[:, 0]).long())
+    ends = torch.arange(len(PROMPTS)), shifted.longer.mask.sum(1) - 1
+    torch.testing.assert_close(shifted.returns[ends], plain.scores)
+
+
+def test_the_place_after_the_end_has_read_the_end():
+    """The value there is what a value network that is the reward model says of the whole reply."""
     mine = job()
     rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
     with cases.value_network(mine):
         actor = mine.policy
-        yield mine, ppo.ReplyForward(actor.policy, actor.value_head), rollout
+    longer = Replies.of(cases.one_place_more(rollout, 12), "cpu")
+    net = ReplyForward(actor.policy, actor.value_head, actor.value_trunk)
+    values = net.all_values(longer, 8)[torch.arange(len(PROMPTS)), longer.mask.sum(1) - 1]
+    whole = rollout.reply_mask.sum(1) < 12
+    torch.testing.assert_close(values[whole], mine.reward(rollout)[whole], atol=1e-4, rtol=1e-4)
 
 
-def test_the_value_network_begins_as_the_reward_model(beside_value_network):
-    mine, net, rollout = beside_value_network
-    # The score of a reply is read at its last token; that place predicts one token more.
-    longer = replace(rollout)
-    pad = torch.zeros_like(rollout.reply_ids[:, :1])
-    longer.reply_ids = torch.cat([rollout.reply_ids, pad], 1)
-    longer.reply_mask = torch.cat([rollout.reply_mask, torch.zeros_like(pad)], 1)
-    lengths = rollout.reply_mask.sum(1).long()
-    longer.reply_mask[torch.arange(len(lengths)), lengths] = 1
-    replies = Replies.of(longer, "cpu")
-    values = net.all_values(replies, 8)[torch.arange(len(lengths)), lengths]
-    by_pass = net(replies, 1.0)[1][torch.arange(len(lengths)), lengths]
-    expected = score_rollout(mine.reward_model, mine.tokenizer, rollout, standardise=True)
-    torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(by_pass, expected, atol=1e-4, rtol=1e-4)
-    assert isinstance(net, ReplyForward)
+def test_whole_batches_never_span_two_epochs():
+    with cases.whole_batches(job()):
+        drawn = ppo.shuffled_epochs(10, 4, seed=0)
+        epochs = [next(drawn) + next(drawn) for _ in range(5)]
+        assert all(len(set(epoch)) == 8 for epoch in epochs)
+        assert len({tuple(epoch) for epoch in epochs}) == 5
+        with pytest.raises(ValueError, match="3 prompts make no batch of 4"):
+            next(ppo.shuffled_epochs(3, 4, seed=0))
 
 
-def test_the_policys_trunk_learns_no_values_beside_a_value_network(beside_value_network):
-    _, net, rollout = beside_value_network
-    net(Replies.of(rollout, "cpu"), 1.0)[1].sum().backward()
-    assert all(weight.grad is None for weight in net.policy.parameters())
-    assert any(weight.grad is not None for weight in net.value_head.parameters())
+def test_a_sampled_padding_token_ends_the_reply_before_it():
+    mine = job()
+    pad = mine.tokenizer.pad_token_id
+    drawn = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
+    word = mine.tokenizer.encode("cat")[0]
+    drawn.reply_ids[(drawn.reply_ids == pad) & drawn.reply_mask.bool()] = word
+    long = (drawn.reply_mask.sum(1) >= 4).nonzero()[0, 0]
+    drawn.reply_ids[long, 2] = pad
+    with patch.object(ppo, "sample", lambda *parts, **options: drawn):
+        with cases.padding_ends(mine):
+            cut = ppo.sample(mine.policy, mine.tokenizer, PROMPTS)
+    others = torch.arange(len(PROMPTS)) != long
+    assert cut.reply_mask[long].tolist() == [1, 1] + [0] * (cut.reply_mask.shape[1] - 2)
+    assert torch.equal(cut.reply_mask[others], drawn.reply_mask[others])
 
 
 def test_an_entropy_bonus_keeps_more_entropy():

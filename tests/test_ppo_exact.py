@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rlhf_tutorial.closed_form import random_problem
-from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.ppo import KL_ESTIMATORS, PPOSettings, assess, ppo_loss, train_ppo
 from rlhf_tutorial.ppo_math import gae, per_token_rewards
 from rlhf_tutorial.replies import Replies, ReplyForward

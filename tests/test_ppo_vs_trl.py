@@ -122,17 +122,25 @@ def test_one_seed_says_nothing_of_others():
 # ---- parity: rows that are kept ----
 
 
-def parity_row(side: str, seed: int, gold: float) -> dict:
-    return {"side": side, "seed": seed, "gold": gold, "kl": 5.0, "score": 1.0, "seconds": 60.0}
+def parity_row(run: str, seed: int, gold: float) -> dict:
+    return {"run": run, "seed": seed, "gold": gold, "kl": 5.0, "score": 1.0, "seconds": 60.0}
 
 
 def test_differences_are_within_a_seed_and_wait_for_both_sides():
     rows = [parity_row("ours", 10, 0.8), parity_row("trl", 11, 0.5), parity_row("trl", 10, 0.7)]
-    assert ppo_parity.differences(rows, "gold") == {10: pytest.approx(0.1)}
-    table = ppo_parity.table(rows)
-    assert [line[0] for line in cells(table)] == ["seed", "10", "11", "mean [95 % interval]"]
-    unpaired = cells(table)[2]
-    assert unpaired[1:4] == ["–", "0.500", "–"]
+    rows += [parity_row("network", 11, 0.75)]
+    assert ppo_parity.differences(rows, "ours", "gold") == {10: pytest.approx(0.1)}
+    assert ppo_parity.differences(rows, "network", "gold") == {11: pytest.approx(0.25)}
+    table = cells(ppo_parity.table(rows))
+    assert [line[0] for line in table] == [
+        "seed",
+        "10",
+        "11",
+        "mean",
+        "less TRL's [95 % interval]",
+    ]
+    assert table[2][1:4] == ["–", "0.750", "0.500"] and table[3][1:4] == ["0.800", "0.750", "0.600"]
+    assert table[4][1].startswith("0.100 [") and table[4][3] == "–"
 
 
 def test_a_key_changes_with_what_decides_a_run():
@@ -158,10 +166,10 @@ def test_a_line_that_a_kill_cut_short_is_run_again(tmp_path):
 class ShortSide:
     """In a process's place: says at once that it has ended."""
 
-    started: list[tuple[str, int]] = []
+    started: list[tuple[str, bool, int]] = []
 
     def __init__(self, side, task, folder, python):
-        self.started.append((side, task["seed"]))
+        self.started.append((side, task["value_network"], task["seed"]))
 
     def hear(self, kind):
         return {"seconds": 1.0}
@@ -181,7 +189,10 @@ def test_parity_goes_on_where_it_stopped(tmp_path, monkeypatch):
         tokenizer=SimpleNamespace(eos_token="<|end|>"),
         sft=tmp_path,
         reference=torch.nn.Linear(1000, 1100, bias=False),
-        task=lambda settings, seed, end_token, save: {"seed": seed},
+        task=lambda settings, seed, end_token, value_network, save: {
+            "seed": seed,
+            "value_network": value_network,
+        },
     )
     options = SimpleNamespace(out=tmp_path, steps=3, seeds=[10, 11], seconds=float("inf"))
 
@@ -192,10 +203,11 @@ def test_parity_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert measure() is None and ShortSide.started == []
     options.seconds, options.seeds = float("inf"), [10]
     assert "1.1 M weights" in measure()
-    assert ShortSide.started == [("ours", 10), ("trl", 10)]
+    kinds = [("ours", False), ("ours", True), ("trl", False)]
+    assert ShortSide.started == [(*kind, 10) for kind in kinds]
     options.seeds = [10, 11]
     assert "| 11 " in measure()
-    assert ShortSide.started == [("ours", 10), ("trl", 10), ("ours", 11), ("trl", 11)]
+    assert ShortSide.started == [(*kind, seed) for seed in (10, 11) for kind in kinds]
 
 
 # ---- a side ----

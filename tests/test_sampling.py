@@ -9,7 +9,7 @@ import torch
 from tiny import tiny_model, tiny_tokenizer
 
 from rlhf_tutorial.decoding import FastDecoder, PlainDecoder, decoder_for
-from rlhf_tutorial.models import PolicyWithValue
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.sampling import draw, log_distribution, pad_left, reply_logprobs, sample
 from rlhf_tutorial.tokenizer import decode_reply, encode_prompt
 
