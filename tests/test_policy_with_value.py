@@ -10,6 +10,7 @@ import torch
 from test_ppo_checkpoint import SETTINGS, Stopped, assert_same, kept_in, run
 from tiny import tiny_model, tiny_reward_model, tiny_tokenizer
 
+from benchmarks.ppo_detail_cases import one_place_more
 from rlhf_tutorial.models import CheckpointError, count_weights, load_language_model
 from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.replies import Replies, ReplyForward
@@ -72,12 +73,8 @@ def test_the_value_network_begins_as_the_reward_model():
     actor, judge = with_network(), reward_model()
     rollout = sample(actor.policy, TOKENIZER, PROMPTS, max_new_tokens=12, seed=0)
     # The score of a reply is read at its last token; that place predicts one token more.
-    longer = replace(rollout)
-    pad = torch.zeros_like(rollout.reply_ids[:, :1])
-    longer.reply_ids = torch.cat([rollout.reply_ids, pad], 1)
-    longer.reply_mask = torch.cat([rollout.reply_mask, torch.zeros_like(pad)], 1)
+    longer = one_place_more(rollout, 13)
     ends = torch.arange(len(PROMPTS)), rollout.reply_mask.sum(1).long()
-    longer.reply_mask[ends] = 1
     replies, net = Replies.of(longer, "cpu"), forward_of(actor)
     expected = score_rollout(judge, TOKENIZER, rollout, standardise=True)
     assert expected.std() > 0.01

@@ -93,19 +93,6 @@ def test_a_score_after_the_end_is_the_same_return_a_place_later(lam):
     torch.testing.assert_close(shifted.returns[ends], plain.scores)
 
 
-def test_the_place_after_the_end_has_read_the_end():
-    """The value there is what a value network that is the reward model says of the whole reply."""
-    mine = job()
-    rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
-    with cases.value_network(mine):
-        actor = mine.policy
-    longer = Replies.of(cases.one_place_more(rollout, 12), "cpu")
-    net = ReplyForward(actor.policy, actor.value_head, actor.value_trunk)
-    values = net.all_values(longer, 8)[torch.arange(len(PROMPTS)), longer.mask.sum(1) - 1]
-    whole = rollout.reply_mask.sum(1) < 12
-    torch.testing.assert_close(values[whole], mine.reward(rollout)[whole], atol=1e-4, rtol=1e-4)
-
-
 def test_whole_batches_never_span_two_epochs():
     with cases.whole_batches(job()):
         drawn = ppo.shuffled_epochs(10, 4, seed=0)
