@@ -41,6 +41,8 @@ help:
 setup: $(STAMP)
 
 # The stamp is newer than the pins once everything is installed: a second run installs nothing.
+# Without --no-compile pip compiles every file of every package, a third of the set-up; Python does
+# it for what is really imported.
 $(STAMP): requirements.txt pyproject.toml
 	@if ! "$(PYTHON)" -c '$(IS_USABLE)' >/dev/null 2>&1; then \
 	  echo "Needed and not found$(if $(PYTHON), as '$(PYTHON)'): Python 3.11 or later with venv."; \
@@ -49,10 +51,10 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "[make] installing into $(VENV) (a few minutes and 2 GB, once)"
 	$(call timed,set-up,\
 	  "$(PYTHON)" -m venv $(VENV) && \
-	  $(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url "$(TORCH_INDEX)" \
+	  $(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --no-compile --index-url "$(TORCH_INDEX)" \
 	    "$$(grep '^torch==' requirements.txt)" &&) \
-	  $(BIN)/python -m pip install --quiet -r requirements.txt && \
-	  $(BIN)/python -m pip install --quiet --no-deps -e . && \
+	  $(BIN)/python -m pip install --quiet --no-compile -r requirements.txt && \
+	  $(BIN)/python -m pip install --quiet --no-compile --no-deps -e . && \
 	  touch $(STAMP))
 
 # A simulated annotator stands in for the reader where nobody sits in front of the notebooks.
@@ -108,10 +110,10 @@ notebooks: $(STAMP)
 # Not a gate: the day a new release breaks the course is seen here first.
 test-latest:
 	"$(PYTHON)" -m venv .venv-latest
-	$(if $(TORCH_INDEX),.venv-latest/bin/python -m pip install --quiet --index-url "$(TORCH_INDEX)" torch)
+	$(if $(TORCH_INDEX),.venv-latest/bin/python -m pip install --quiet --no-compile --index-url "$(TORCH_INDEX)" torch)
 	sed 's/==.*//' requirements.txt > .venv-latest/requirements.txt
-	.venv-latest/bin/python -m pip install --quiet --upgrade -r .venv-latest/requirements.txt
-	.venv-latest/bin/python -m pip install --quiet --no-deps -e .
+	.venv-latest/bin/python -m pip install --quiet --no-compile --upgrade -r .venv-latest/requirements.txt
+	.venv-latest/bin/python -m pip install --quiet --no-compile --no-deps -e .
 	$(call timed,notebooks,$(HEADLESS) .venv-latest/bin/python -m pytest $(NBVAL) notebooks)
 
 lint: $(STAMP)
