@@ -20,6 +20,9 @@ PRESET ?= quick
 SEED ?= 0
 OUT := runs/$(PRESET)-$(SEED)
 TORCH_INDEX ?=
+# Left to itself pip compiles every file of every package, a third of the set-up; Python does it for
+# what is really imported.
+INSTALL := -m pip install --quiet --no-compile
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 # The first Python of 3.11 or later that really runs and can make environments (a pyenv shim may
@@ -41,8 +44,6 @@ help:
 setup: $(STAMP)
 
 # The stamp is newer than the pins once everything is installed: a second run installs nothing.
-# Without --no-compile pip compiles every file of every package, a third of the set-up; Python does
-# it for what is really imported.
 $(STAMP): requirements.txt pyproject.toml
 	@if ! "$(PYTHON)" -c '$(IS_USABLE)' >/dev/null 2>&1; then \
 	  echo "Needed and not found$(if $(PYTHON), as '$(PYTHON)'): Python 3.11 or later with venv."; \
@@ -51,10 +52,10 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "[make] installing into $(VENV) (a few minutes and 2 GB, once)"
 	$(call timed,set-up,\
 	  "$(PYTHON)" -m venv $(VENV) && \
-	  $(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --no-compile --index-url "$(TORCH_INDEX)" \
+	  $(if $(TORCH_INDEX),$(BIN)/python $(INSTALL) --index-url "$(TORCH_INDEX)" \
 	    "$$(grep '^torch==' requirements.txt)" &&) \
-	  $(BIN)/python -m pip install --quiet --no-compile -r requirements.txt && \
-	  $(BIN)/python -m pip install --quiet --no-compile --no-deps -e . && \
+	  $(BIN)/python $(INSTALL) -r requirements.txt && \
+	  $(BIN)/python $(INSTALL) --no-deps -e . && \
 	  touch $(STAMP))
 
 # A simulated annotator stands in for the reader where nobody sits in front of the notebooks.
@@ -110,10 +111,10 @@ notebooks: $(STAMP)
 # Not a gate: the day a new release breaks the course is seen here first.
 test-latest:
 	"$(PYTHON)" -m venv .venv-latest
-	$(if $(TORCH_INDEX),.venv-latest/bin/python -m pip install --quiet --no-compile --index-url "$(TORCH_INDEX)" torch)
+	$(if $(TORCH_INDEX),.venv-latest/bin/python $(INSTALL) --index-url "$(TORCH_INDEX)" torch)
 	sed 's/==.*//' requirements.txt > .venv-latest/requirements.txt
-	.venv-latest/bin/python -m pip install --quiet --no-compile --upgrade -r .venv-latest/requirements.txt
-	.venv-latest/bin/python -m pip install --quiet --no-compile --no-deps -e .
+	.venv-latest/bin/python $(INSTALL) --upgrade -r .venv-latest/requirements.txt
+	.venv-latest/bin/python $(INSTALL) --no-deps -e .
 	$(call timed,notebooks,$(HEADLESS) .venv-latest/bin/python -m pytest $(NBVAL) notebooks)
 
 lint: $(STAMP)

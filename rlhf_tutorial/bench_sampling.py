@@ -78,8 +78,8 @@ def generate(
         ],
         dim=1,
     )
-    ended = (reply_ids == end).long()
-    reply_mask = (ended.cumsum(1) - ended == 0).long()  # up to the first end token, it included
+    ended, written = sampling.up_to_the_end(reply_ids, end)
+    reply_mask = written.long()
     lengths = reply_mask.sum(1).tolist()
     written = [row[:length] for row, length in zip(reply_ids.tolist(), lengths, strict=True)]
     return sampling.Rollout(
@@ -89,7 +89,7 @@ def generate(
         reply_ids=reply_ids.masked_fill(reply_mask == 0, pad),
         reply_mask=reply_mask,
         logprobs=logprobs * reply_mask,
-        finished=ended.any(1),
+        finished=ended,
         texts=decode_replies(tokenizer, written),
     )
 

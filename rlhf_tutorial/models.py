@@ -156,6 +156,12 @@ def load_reward_model(path: str | Path, tokenizer=None):
     return model
 
 
+def reward_scale(reward_model) -> tuple[float, float]:
+    """Mean and standard deviation of its scores over the training replies; 0 and 1 if unknown."""
+    config = reward_model.config
+    return getattr(config, "reward_mean", 0.0), getattr(config, "reward_std", 1.0)
+
+
 def load_trunk(path: str | Path, tokenizer=None):
     """Load a `GPT2Model`, which has no head; checks and errors as `load_language_model`."""
     from transformers import GPT2Model

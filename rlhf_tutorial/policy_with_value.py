@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rlhf_tutorial.models import load_language_model, load_trunk
+from rlhf_tutorial.models import load_language_model, load_trunk, reward_scale
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 VALUE_TRUNK_FOLDER = "value_trunk"  # where the values have a trunk of their own
@@ -98,8 +98,7 @@ def _check_value_model(value_model, policy) -> None:
 
 def _standardised_head(reward_model) -> nn.Linear:
     """The head that gives the reward model's scores less their mean, over their deviation."""
-    mean = getattr(reward_model.config, "reward_mean", 0.0)
-    std = getattr(reward_model.config, "reward_std", 1.0)
+    mean, std = reward_scale(reward_model)
     head = nn.Linear(reward_model.config.n_embd, 1)
     with torch.no_grad():
         head.weight.copy_(reward_model.score.weight / std)

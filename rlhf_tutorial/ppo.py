@@ -5,10 +5,10 @@ reward, estimate advantages, and climb the clipped surrogate for a few passes (S
 arXiv 1707.06347; for language models Ziegler et al. 2019, arXiv 1909.08593, and Ouyang et al. 2022,
 arXiv 2203.02155). The formulas are in `ppo_math.py`; the logged names are TRL's.
 
-No work is done twice: the policy and the value share a trunk, the old log-probabilities are those
-of sampling, the head over the vocabulary runs only where a reply stands, and rows are sorted by
-length within a minibatch, which leaves its gradient as it is. All randomness follows from
-(seed, step). Simplified: no entropy bonus and no reward clipping.
+No work is done twice: policy and value share a trunk unless told otherwise, the old
+log-probabilities are those of sampling, the head over the vocabulary runs only where a reply
+stands, and rows are sorted by length within a minibatch, which leaves its gradient as it is. All
+randomness follows from (seed, step). Simplified: no entropy bonus and no reward clipping.
 """
 
 from __future__ import annotations

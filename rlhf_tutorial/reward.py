@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from rlhf_tutorial.batching import by_length, check_length, length_grouped
+from rlhf_tutorial.models import reward_scale
 from rlhf_tutorial.preferences import Ranking, pairs
 from rlhf_tutorial.reward_head import fit_head, forward_scores
 from rlhf_tutorial.reward_student import learn_guess
@@ -94,8 +95,9 @@ def score_ids(
     for batch in by_length([len(row) for row in rows], batch_size):
         chosen = forward_scores(model, [rows[index] for index in batch], pad_id, model.device)
         scores[batch] = chosen.float().cpu()
-    scores -= getattr(model.config, "reward_mean", 0.0)
-    return scores / getattr(model.config, "reward_std", 1.0) if standardise else scores
+    mean, std = reward_scale(model)
+    scores -= mean
+    return scores / std if standardise else scores
 
 
 def encode_pairs(tokenizer, prompts: Sequence, replies: Sequence[str]) -> list[list[int]]:

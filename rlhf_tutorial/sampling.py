@@ -162,8 +162,7 @@ def sample(
             logits = decode.step(tokens)
     model.train(was_training)
 
-    ended = reply_ids == tokenizer.eos_token_id
-    written = ended.cumsum(1) - ended.long() == 0  # up to the first end token, it included
+    ended, written = up_to_the_end(reply_ids, tokenizer.eos_token_id)
     lengths = written.sum(1).tolist()
     reply_ids, logprobs, written = (
         part[:, : max(lengths)] for part in (reply_ids, logprobs, written)
@@ -177,9 +176,19 @@ def sample(
         reply_ids=reply_ids.masked_fill(~written, pad),
         reply_mask=written.long(),
         logprobs=logprobs.masked_fill(~written, 0.0),
-        finished=ended.any(1),
+        finished=ended,
         texts=decode_replies(tokenizer, replies),
     )
+
+
+def up_to_the_end(ids: torch.Tensor, end_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which rows of `(batch, time)` have an end token, and which places stand up to the first one.
+
+    Both Boolean, `(batch,)` and `(batch, time)`. The end token counts as written; in a row without
+    one all places do.
+    """
+    ends = (ids == end_id).long()
+    return ends.any(1), ends.cumsum(1) - ends == 0
 
 
 def reply_hidden(model, rollout) -> torch.Tensor:

@@ -465,6 +465,7 @@ def test_one_step_equals_plain_code(value_network):
     for name, expected in plain.state_dict().items():
         moved = (expected - start[name]).abs().max()
         assert moved > 0 and (trained.state_dict()[name] - expected).abs().max() < 1e-2 * moved
+    assert torch.allclose(trained.value_head.weight, plain.value_head.weight, atol=1e-5)
 
 
 def test_value_warmup_trains_the_value_head_alone():

@@ -11,11 +11,11 @@ import pytest
 import torch
 from test_ppo_faults import PROMPTS, policy_that_ends
 from tiny import tiny_reward_model, tiny_tokenizer
-from torch import nn
 
 from benchmarks import ppo_detail_cases as cases
 from benchmarks import ppo_details
 from rlhf_tutorial import ppo
+from rlhf_tutorial.policy_with_value import PolicyWithValue
 from rlhf_tutorial.ppo_faults_job import Job
 from rlhf_tutorial.replies import Replies, ReplyForward
 from rlhf_tutorial.sampling import sample
@@ -76,8 +76,7 @@ def test_a_score_after_the_end_is_the_same_return_a_place_later(lam):
     """With values of 0 and λ = 1 no advantage changes; with λ = 0.5 the score arrives halved."""
     mine = job(replace(SETTINGS, lam=lam, whiten_advantages=False))
     rollout = sample(mine.policy, mine.tokenizer, PROMPTS, max_new_tokens=12, seed=0)
-    net = ReplyForward(mine.policy, nn.Linear(32, 1))
-    nn.init.zeros_(net.value_head.weight), nn.init.zeros_(net.value_head.bias)
+    net = ReplyForward(mine.policy, PolicyWithValue(mine.policy).value_head)
     parts = net, ReplyForward(mine.reference), Replies.of(rollout, "cpu"), rollout
     parts += torch.arange(1.0, len(PROMPTS) + 1), 0.0, mine.settings
     plain = ppo.assess(*parts)
