@@ -191,6 +191,20 @@ def test_a_dislike_lowers_the_worth_on_every_prompt_whatever_else_it_tests():
     assert tested >= 20
 
 
+def test_no_plain_and_no_garbled_reply_gains_by_a_dislike_of_warmth():
+    """A rude story is weighed by its tone and a plain one is not; what is garbled is worth 0."""
+    blunt = Annotator("blunt", axis_weights={"tone": -1.0, "helpfulness": 0.5, "clarity": 0.3})
+    asked = next(p for p in draw_prompts(200, split="train", seed=0) if p.kind == "taste").text
+    plain = "Once there was a mill by the river. It was old."
+    rude = f"{plain} You fool."
+    assert "tone" in judge(asked, rude).applies and "tone" not in judge(asked, plain).applies
+    assert blunt.utility(asked, rude) >= blunt.utility(asked, plain)
+    kind = "I am so sorry, my dear friend. Good luck to you."
+    garbled = " ".join(["friend dear my sorry so am I"] * 4)
+    assert judge(PROMPT, garbled).clarity == 0
+    assert blunt.utility(PROMPT, kind) > blunt.utility(PROMPT, garbled) >= 0
+
+
 def test_colleagues_share_items_in_turn_and_write_valid_records():
     people = colleagues(6, seed=1)
     assert people == colleagues(6, seed=1) and people != colleagues(6, seed=2)

@@ -51,6 +51,7 @@ class Annotator:
     Attributes:
         name: a pseudonym.
         axis_weights: weight of each gold axis that a prompt tests (the judge's own by default).
+            Negative for a dislike: then the opposite of the axis is what has worth.
         taste_weights: weight of each entry of ``style``; on matters of taste it decides.
         temperature: noise of the choice, in units of utility. At 0.08 two replies whose
             utilities differ by 0.1 are ordered as the utilities say in 78 % of cases.
@@ -71,8 +72,15 @@ class Annotator:
         """What this person thinks of a reply, without noise or bias; about 0 to 1."""
         scores = judge(prompt, reply)
         weights = {axis: self.axis_weights.get(axis, 0.0) for axis in scores.applies}
-        total = sum(map(abs, weights.values())) or 1.0  # a dislike weighs as well
-        worth = sum(getattr(scores, axis) * weight for axis, weight in weights.items()) / total
+        # A dislike is a like of the opposite. Taken off instead, it would make worths negative:
+        # unclear replies, whose worth shrinks, would gain by it, and so would a plain story over a
+        # rude one, since only the rude one is weighed by its tone.
+        likes = {
+            axis: getattr(scores, axis) if weight > 0 else 1.0 - getattr(scores, axis)
+            for axis, weight in weights.items()
+        }
+        total = sum(map(abs, weights.values())) or 1.0
+        worth = sum(abs(weight) * likes[axis] for axis, weight in weights.items()) / total
         worth *= min(1.0, 2.0 * scores.clarity)
         parsed = parse(prompt)
         reach = 1.0 if parsed is not None and parsed.kind == "taste" else 0.3
