@@ -102,20 +102,34 @@ def fit_head(
     """
     states = end_states(model, [row for group in rows for row in group], tokenizer.pad_token_id)
     names, chances = kind_chances(model, tokenizer, states, kinds)
-    sizes = [len(group) for group in rows]
-    worth = torch.zeros(len(names), device=states.device, requires_grad=True)
+    worth = best_worths(chances, [len(group) for group in rows], loss_of, penalty=penalty)
+    with torch.no_grad():
+        model.score.weight.copy_(straight_line(states, chances @ worth)[None])
+    return dict(zip(names, worth.tolist(), strict=True))
+
+
+def best_worths(
+    parts: torch.Tensor,
+    sizes: Sequence[int],
+    loss_of: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    *,
+    penalty: float,
+) -> torch.Tensor:
+    """What each of the `parts` `(rows, parts)` is worth `(parts,)` for a sum that loses least.
+
+    `sizes` deals the rows out to rankings; `loss_of` and `penalty` are as in `fit_head`.
+    """
+    worth = torch.zeros(parts.shape[1], device=parts.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([worth], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss_and_gradient():
         optimizer.zero_grad()
-        loss = loss_of((chances @ worth).split(sizes)) + penalty * worth.square().sum()
+        loss = loss_of((parts @ worth).split(list(sizes))) + penalty * worth.square().sum()
         loss.backward()
         return loss
 
     optimizer.step(loss_and_gradient)
-    with torch.no_grad():
-        model.score.weight.copy_(straight_line(states, chances @ worth)[None])
-    return dict(zip(names, worth.tolist(), strict=True))
+    return worth.detach()
 
 
 def straight_line(states: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

@@ -66,16 +66,43 @@ def learn_guess(
         rows: token lists of prompts with replies, which nobody need have ranked.
         worth: of each kind of remark, in log-odds (`reward_head.fit_head`).
         kinds: of which kinds the first word of a remark tells.
-        progress: called as `(step, steps)` after each step.
+        settings, seed, progress: as in `learn_scores`.
 
     Raises:
         ValueError: a row is longer than the model's context.
     """
     for index, row in enumerate(rows):
         check_length(len(row), model.config.n_positions, f"unranked reply {index}")
-    settings = settings or StudentSettings()
     states = end_states(model, rows, tokenizer.pad_token_id)
     wanted = teacher_scores(model, tokenizer, states, worth, kinds)
+    return learn_scores(
+        model, tokenizer, rows, states, wanted, settings, seed=seed, progress=progress
+    )
+
+
+def learn_scores(
+    model,
+    tokenizer,
+    rows: Sequence[Sequence[int]],
+    states: torch.Tensor,
+    wanted: torch.Tensor,
+    settings: StudentSettings | None = None,
+    *,
+    seed: int,
+    progress: Callable | None = None,
+) -> list[float]:
+    """Train all of `model` in place to give each row its `wanted` score; return the errors.
+
+    Args:
+        model: a reward model. Its head is set to the straight line first.
+        rows: token lists of prompts with replies, none longer than the model's context.
+        states: the model's end states of these rows `(rows, width)` (`reward_head.end_states`).
+        wanted: scores `(rows,)`, of mean 0.
+        settings: hyper-parameters; by default `StudentSettings()`.
+        seed: of the order of the rows.
+        progress: called as `(step, steps)` after each step.
+    """
+    settings = settings or StudentSettings()
     with torch.no_grad():
         model.score.weight.copy_(straight_line(states, wanted)[None])
 
