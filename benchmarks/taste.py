@@ -3,14 +3,13 @@
     python benchmarks/taste.py --seeds 10 11 12 13 14
 
 Three simulated people who want different things rank the same 50 items of 4 replies. A reward
-model is made in the three ways of `rlhf_tutorial/own_taste.py`: `naive` learns from the 50 rankings
-alone, `from remarks` starts from what the model would remark on a reply, which a student learns on
-the replies that were sampled for the colleagues, and `after colleagues` from the reward model of
-the simulated colleagues. Held-out agreement chooses among them, and says beforehand whether the
-rankings carry a reward model at all. Then a short PPO run with the chosen one, and one with the
-naive one beside it, judged by each person's own noiseless utility against SFT on test prompts. Uses
-the runs of `benchmarks/five_seeds.py` and builds what is missing there. A seed takes some
-12 minutes; rows of seeds that are not asked for stay in the table.
+model is made in the two ways of `rlhf_tutorial/own_taste.py`: `naive` learns from the 50 rankings
+alone, `from parts` learns only what known parts of a reply are worth to this person, and teaches
+their sum to a reward model on the replies that were sampled for the colleagues. Held-out agreement
+says beforehand whether the rankings carry a reward model at all. Then a short PPO run with each,
+judged by each person's own noiseless utility against SFT on test prompts. Uses the runs of
+`benchmarks/five_seeds.py` and builds what is missing there. A seed takes some 12 minutes; rows that
+are not asked for stay in the table.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,7 +103,7 @@ class Setting:
         self.sft = stages.build(request, "sft")
         self.colleagues = stages.build(request, "reward_model")
         self.sampled = load_sampled(stages.build(request, "rankings").path)
-        self.tokenizer = self.sft.tokenizer()
+        self.tokenizer, self.kinds = self.sft.tokenizer(), reviews.kinds_of_words()
         self.asked = stages_run.test_prompts(PROMPTS, split=split)
         replies = stages_run.answer(self.sft, self.asked, self.preset, seed)
         self.before = utilities(self.asked, replies)
@@ -111,30 +111,25 @@ class Setting:
             1500, split="train", seed=9000 + seed, families=prompts.BY_KIND, held_out=False
         )
 
-    def reward_model(self, method: str, rankings, *, part: int = 1):
-        """A reward model made from a person's rankings in this way.
-
-        One in `part` of the replies sampled for the colleagues is what a student learns from.
-        """
+    def reward_model(self, method: str, rankings):
+        """A reward model made from a person's rankings in this way."""
         return own_taste.train(
             method,
-            self.sft.model(),
-            self.colleagues.model(),
-            self.tokenizer,
+            *self._known(),
             rankings,
-            kinds=reviews.kinds_of_words(),
-            unranked=self.sampled[::part],
+            kinds=self.kinds,
+            unranked=self.sampled,
             seed=self.seed,
         )
 
     def held_out(self, method: str, rankings) -> dict:
-        """How well such models order rankings that they have not seen."""
+        """How well such a model orders rankings that it has not seen."""
+        return own_taste.held_out_agreement(
+            method, *self._known(), rankings, kinds=self.kinds, seed=self.seed
+        )
 
-        def fit(training):
-            model = self.reward_model(method, training, part=4)  # five of them: to save time
-            return lambda held_out: reward.score_rankings(model, self.tokenizer, held_out)
-
-        return reward_trust.held_out_agreement(fit, rankings, seed=self.seed)
+    def _known(self) -> tuple:
+        return self.sft.model(), self.colleagues.model(), self.tokenizer
 
     def replies_after_ppo(self, model) -> list[str]:
         """Replies to the evaluation prompts by a policy that PPO moved towards a reward model."""
@@ -157,40 +152,40 @@ class Setting:
         ).texts
 
 
-def one_seed(seed: int, split: str) -> list[list[str]]:
-    """All people and methods for one seed, as rows of the table."""
+def one_seed(seed: int, methods: Sequence[str], split: str) -> list[list[str]]:
+    """All people for one seed, with each of the methods, as rows of the table."""
     setting = Setting(seed, split)
     rows = []
     for person in PEOPLE:
         rankings = rank_items(setting.sft, person, seed)
-        agreed = {method: setting.held_out(method, rankings) for method in own_taste.METHODS}
-        chosen = max(agreed, key=lambda method: agreed[method]["mean"])
-        for method, measured in agreed.items():
+        for method in methods:
+            measured = setting.held_out(method, rankings)
             try:
                 reward_trust.expect_carried(measured)
                 carried = "yes"
             except reward_trust.RewardNotLearntError:
                 carried = "no"
+            after = utilities(
+                setting.asked, setting.replies_after_ppo(setting.reward_model(method, rankings))
+            )
+            rates = {name: win_rate(after[name], setting.before[name]) for name in after}
+            others = ", ".join(f"{rates[p.name]:.2f}" for p in PEOPLE if p is not person)
             interval = f"{measured['mean']:.2f} [{measured['low']:.2f}, {measured['high']:.2f}]"
-            row = [str(seed), person.name, method + " (chosen)" * (method == chosen), interval]
-            if method in (chosen, own_taste.NAIVE):
-                model = setting.reward_model(method, rankings)
-                after = utilities(setting.asked, setting.replies_after_ppo(model))
-                rates = {name: win_rate(after[name], setting.before[name]) for name in after}
-                others = ", ".join(f"{rates[p.name]:.2f}" for p in PEOPLE if p is not person)
-                row += [carried, f"{rates[person.name]:.2f}", others]
-            else:
-                row += [carried, "–", "–"]
-            rows.append(row)
-            print(*row, sep=" | ", flush=True)
+            row = [str(seed), person.name, method, interval, carried]
+            rows.append([*row, f"{rates[person.name]:.2f}", others])
+            print(*rows[-1], sep=" | ", flush=True)
     return rows
 
 
 def together(before: list[list[str]], rows: list[list[str]]) -> list[list[str]]:
-    """Rows of other seeds that are in the table already, and these; in the order of the seeds."""
-    measured = {row[0] for row in rows}
-    kept = [row for row in before if row[0] not in measured]
-    return sorted(kept + rows, key=lambda row: int(row[0]))
+    """Rows that are in the table already, and these in place of those they measure anew."""
+    names = [person.name for person in PEOPLE]
+
+    def place(row: list[str]) -> tuple[int, int, int]:
+        return int(row[0]), names.index(row[1]), own_taste.METHODS.index(row[2])
+
+    found = {place(row): row for row in [*before, *rows]}
+    return [found[key] for key in sorted(found)]
 
 
 def write_table(rows: list[list[str]]) -> None:
@@ -206,6 +201,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
     parser.add_argument(
+        "--methods", nargs="+", choices=own_taste.METHODS, default=list(own_taste.METHODS)
+    )
+    parser.add_argument(
         "--split",
         choices=("test", "development"),
         default="test",
@@ -216,7 +214,7 @@ def main() -> int:
     logging.set_verbosity_error()
     rows: list[list[str]] = []
     for seed in options.seeds:
-        rows += one_seed(seed, options.split)
+        rows += one_seed(seed, options.methods, options.split)
         if options.split == "test":  # after each seed: its minutes are worth keeping
             write_table(rows)
     return 0

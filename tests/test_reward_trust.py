@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rlhf_tutorial import reward_trust, stages, stages_build, stages_doubts, stages_run
-from rlhf_tutorial.own_taste import AFTER_COLLEAGUES, METHODS, NAIVE, train
+from rlhf_tutorial.own_taste import FROM_PARTS, METHODS, NAIVE, held_out_agreement, train, worths
 from rlhf_tutorial.preferences import Ranking
 from rlhf_tutorial.reward import RewardSettings, score_rankings
 from rlhf_tutorial.reward_trust import RewardNotLearntError
@@ -153,7 +153,42 @@ def test_what_colleagues_taught_is_known_before_the_first_own_ranking():
         model = learnt(method, few, colleagues)
         scores = score_rankings(model, tokenizer, unseen)
         shares[method] = reward_trust.agreement(scores, unseen)["mean"]
-    assert shares[AFTER_COLLEAGUES] > shares[NAIVE]
+    assert shares[FROM_PARTS] > shares[NAIVE]
+
+
+def test_the_sum_of_parts_knows_a_taste_from_a_coin_beforehand():
+    tokenizer = tiny_tokenizer()
+    known = FROM_PARTS, tiny_model(tokenizer), tiny_reward_model(tokenizer), tokenizer
+    likes = held_out_agreement(*known, ranked(60, length), kinds=KINDS, seed=0)
+    coin = held_out_agreement(*known, ranked(60, a_coin), kinds=KINDS, seed=0)
+    assert likes["mean"] > 0.6 > coin["mean"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_worth_of_length_has_the_sign_of_the_taste(sign):
+    tokenizer = tiny_tokenizer()
+    mine = ranked(60, lambda reply, dice: sign * len(reply) + dice.gauss(0, 4))
+    sft, colleagues = tiny_model(tokenizer), tiny_reward_model(tokenizer)
+    found = worths(sft, colleagues, tokenizer, mine, kinds=KINDS, seed=0)
+    assert found["length"] * sign > 1 and {*found} == {"length", "colleagues", *KINDS}
+
+
+def test_the_taught_scores_are_standardised_and_more_replies_can_teach_them():
+    tokenizer, mine = tiny_tokenizer(), ranked(60, length)
+    more = [(r.prompt, reply) for r in ranked(60, length, seed=9) for reply in r.replies]
+    model = train(
+        FROM_PARTS, tiny_model(tokenizer), tiny_reward_model(tokenizer), tokenizer, mine,
+        kinds=KINDS, unranked=more, seed=0,
+    )  # fmt: skip
+    scores = torch.cat(score_rankings(model, tokenizer, ranked(60, length, seed=4)))
+    assert abs(scores.mean()) < 0.5 and 0.5 < scores.std() < 1.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rankings_without_a_preference_are_told(method):
+    tied = [replace(ranking, tiers=[[0, 1, 2, 3]]) for ranking in ranked(6, length)]
+    with pytest.raises(ValueError, match="none of 6 rankings prefers one reply to another"):
+        learnt(method, tied)
 
 
 def test_an_unknown_method_is_told():
