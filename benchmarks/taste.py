@@ -124,9 +124,8 @@ class Setting:
 
     def held_out(self, method: str, rankings) -> dict:
         """How well such a model orders rankings that it has not seen."""
-        return own_taste.held_out_agreement(
-            method, *self._known(), rankings, kinds=self.kinds, seed=self.seed
-        )
+        fit = own_taste.fit_of(method, *self._known(), kinds=self.kinds, seed=self.seed)
+        return reward_trust.held_out_agreement(fit, rankings, seed=self.seed)
 
     def _known(self) -> tuple:
         return self.sft.model(), self.colleagues.model(), self.tokenizer

@@ -14,12 +14,12 @@ are theirs, Shenfeld et al. 2025, arXiv 2503.06358; parts with names, Wang et al
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from rlhf_tutorial import reward, reward_trust
+from rlhf_tutorial import reward
 from rlhf_tutorial.models import build_reward_model
 from rlhf_tutorial.preferences import Ranking, pairs
 from rlhf_tutorial.reward_head import best_worths, end_states, fit_head, kind_chances
@@ -175,34 +175,34 @@ def train(
     return model
 
 
-def held_out_agreement(
-    method: str, sft, colleagues, tokenizer, mine: Sequence[Ranking], *, kinds, seed: int
-) -> dict[str, float | int]:
-    """How well a method orders rankings of this person that it has not seen, cross-validated.
+def fit_of(method: str, sft, colleagues, tokenizer, *, kinds, seed: int) -> Callable:
+    """What cross-validation asks of a method (`reward_trust.Fit`): from rankings to an opinion.
 
-    Asked is the sum of the parts itself, not the model that it teaches: that takes seconds. Returns
-    and raises as `reward_trust.held_out_agreement`; ValueError for an unknown method, too.
+    The returned function learns from a list of rankings and returns another one, from unseen
+    rankings to their scores, one tensor `(replies,)` each. *From parts* answers with the sum of the
+    parts itself, not with the model that it teaches: that takes seconds. Raises as `train`.
     """
     if method != FROM_PARTS:
 
-        def fit(training: list[Ranking]):
+        def fit(training: Sequence[Ranking]):
             model = train(method, sft, colleagues, tokenizer, training, kinds=kinds, seed=seed)
-            return lambda held_out: reward.score_rankings(model, tokenizer, held_out)
+            return lambda unseen: reward.score_rankings(model, tokenizer, unseen)
 
-        return reward_trust.held_out_agreement(fit, mine, seed=seed)
+        return fit
 
     model = build_reward_model(sft, tokenizer, seed=seed)
 
     def parts_of(rankings: Sequence[Ranking]) -> Parts:
         return read_parts(model, colleagues, tokenizer, *of_rankings(rankings), kinds)
 
-    def fit_sum(training: list[Ranking]):
+    def fit_sum(training: Sequence[Ranking]):
+        training = with_a_pair(training)
         worth = fit_worths(parts_of(training), training)
 
-        def score(held_out: Sequence[Ranking]) -> list[torch.Tensor]:
-            sizes = [len(ranking.replies) for ranking in held_out]
-            return list((parts_of(held_out).values @ worth).cpu().split(sizes))
+        def score(unseen: Sequence[Ranking]) -> list[torch.Tensor]:
+            sizes = [len(ranking.replies) for ranking in unseen]
+            return list((parts_of(unseen).values @ worth).cpu().split(sizes))
 
         return score
 
-    return reward_trust.held_out_agreement(fit_sum, mine, seed=seed)
+    return fit_sum

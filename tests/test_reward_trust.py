@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rlhf_tutorial import reward_trust, stages, stages_build, stages_doubts, stages_run
-from rlhf_tutorial.own_taste import FROM_PARTS, METHODS, NAIVE, held_out_agreement, train, worths
+from rlhf_tutorial.own_taste import FROM_PARTS, METHODS, NAIVE, fit_of, train, worths
 from rlhf_tutorial.preferences import Ranking
 from rlhf_tutorial.reward import RewardSettings, score_rankings
 from rlhf_tutorial.reward_trust import RewardNotLearntError
@@ -158,9 +158,10 @@ def test_what_colleagues_taught_is_known_before_the_first_own_ranking():
 
 def test_the_sum_of_parts_knows_a_taste_from_a_coin_beforehand():
     tokenizer = tiny_tokenizer()
-    known = FROM_PARTS, tiny_model(tokenizer), tiny_reward_model(tokenizer), tokenizer
-    likes = held_out_agreement(*known, ranked(60, length), kinds=KINDS, seed=0)
-    coin = held_out_agreement(*known, ranked(60, a_coin), kinds=KINDS, seed=0)
+    sft, colleagues = tiny_model(tokenizer), tiny_reward_model(tokenizer)
+    fit = fit_of(FROM_PARTS, sft, colleagues, tokenizer, kinds=KINDS, seed=0)
+    likes = reward_trust.held_out_agreement(fit, ranked(60, length), seed=0)
+    coin = reward_trust.held_out_agreement(fit, ranked(60, a_coin), seed=0)
     assert likes["mean"] > 0.6 > coin["mean"]
 
 
