@@ -61,8 +61,8 @@ def read_parts(
     `model` is a reward model on the SFT trunk, which still foresees remarks; `colleagues` that of
     other people; `kinds` as in `reward_head.fit_head`. Raises ValueError when a text is too long.
     """
-    theirs = reward.score(colleagues, tokenizer, prompts, replies, standardise=True)
     rows = reward.encode_pairs(tokenizer, prompts, replies)
+    theirs = reward.score_ids(colleagues, rows, tokenizer.pad_token_id, standardise=True)
     states = end_states(model, rows, tokenizer.pad_token_id)
     names, chances = kind_chances(model, tokenizer, states, kinds)
     lengths = torch.tensor([float(len(ids)) for ids in encode_replies(tokenizer, replies)])
@@ -82,12 +82,6 @@ def fit_worths(parts: Parts, mine: Sequence[Ranking]) -> torch.Tensor:
     )
 
 
-def of_rankings(rankings: Sequence[Ranking]) -> tuple[list, list[str]]:
-    """The prompts and replies of rankings, one prompt for each reply."""
-    prompts = [ranking.prompt for ranking in rankings for _ in ranking.replies]
-    return prompts, [reply for ranking in rankings for reply in ranking.replies]
-
-
 def worths(
     sft, colleagues, tokenizer, mine: Sequence[Ranking], *, kinds, seed: int
 ) -> dict[str, float]:
@@ -98,7 +92,7 @@ def worths(
     """
     model = build_reward_model(sft, tokenizer, seed=seed)
     mine = with_a_pair(mine)
-    parts = read_parts(model, colleagues, tokenizer, *of_rankings(mine), kinds)
+    parts = read_parts(model, colleagues, tokenizer, *reward.prompts_and_replies(mine), kinds)
     return dict(zip(parts.names, fit_worths(parts, mine).tolist(), strict=True))
 
 
@@ -163,7 +157,7 @@ def train(
             model, tokenizer, mine, settings, validation=VALIDATION, seed=seed
         )
         return model
-    prompts, replies = of_rankings(mine)
+    prompts, replies = reward.prompts_and_replies(mine)
     worth = fit_worths(read_parts(model, colleagues, tokenizer, prompts, replies, kinds), mine)
     prompts += [prompt for prompt, _ in unranked]
     replies += [reply for _, reply in unranked]
@@ -193,7 +187,9 @@ def fit_of(method: str, sft, colleagues, tokenizer, *, kinds, seed: int) -> Call
     model = build_reward_model(sft, tokenizer, seed=seed)
 
     def parts_of(rankings: Sequence[Ranking]) -> Parts:
-        return read_parts(model, colleagues, tokenizer, *of_rankings(rankings), kinds)
+        return read_parts(
+            model, colleagues, tokenizer, *reward.prompts_and_replies(rankings), kinds
+        )
 
     def fit_sum(training: Sequence[Ranking]):
         training = with_a_pair(training)

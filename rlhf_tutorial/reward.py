@@ -130,11 +130,15 @@ def score_rollout(model, tokenizer, rollout, **options) -> torch.Tensor:
     return score_ids(model, rows, tokenizer.pad_token_id, **options)
 
 
+def prompts_and_replies(rankings: Sequence[Ranking]) -> tuple[list, list[str]]:
+    """All replies of rankings, in order, and for each of them its prompt."""
+    prompts = [ranking.prompt for ranking in rankings for _ in ranking.replies]
+    return prompts, [reply for ranking in rankings for reply in ranking.replies]
+
+
 def score_rankings(model, tokenizer, rankings: Sequence[Ranking]) -> list[torch.Tensor]:
     """One tensor of scores `(replies,)` a ranking."""
-    prompts = [ranking.prompt for ranking in rankings for _ in ranking.replies]
-    replies = [reply for ranking in rankings for reply in ranking.replies]
-    scores = score(model, tokenizer, prompts, replies)
+    scores = score(model, tokenizer, *prompts_and_replies(rankings))
     return list(scores.split([len(ranking.replies) for ranking in rankings]))
 
 

@@ -110,7 +110,7 @@ def fit_head(
 
 def best_worths(
     parts: torch.Tensor,
-    sizes: Sequence[int],
+    sizes: list[int],
     loss_of: Callable[[Sequence[torch.Tensor]], torch.Tensor],
     *,
     penalty: float,
@@ -124,7 +124,7 @@ def best_worths(
 
     def loss_and_gradient():
         optimizer.zero_grad()
-        loss = loss_of((parts @ worth).split(list(sizes))) + penalty * worth.square().sum()
+        loss = loss_of((parts @ worth).split(sizes)) + penalty * worth.square().sum()
         loss.backward()
         return loss
 
